@@ -1,1 +1,47 @@
-//! placeholder
+//! purloin
+#![cfg_attr(not(purloin_loom), warn(missing_debug_implementations))]
+#![cfg_attr(purloin_loom, allow(missing_docs, dead_code))]
+
+mod core;
+mod deque;
+mod error;
+mod job;
+mod join;
+mod latch;
+mod map;
+mod pool;
+mod primitive;
+mod registry;
+mod scope;
+mod seat;
+mod sleep;
+mod source;
+mod spawn;
+mod stats;
+mod task;
+mod thread;
+mod wait;
+mod worker;
+
+pub use error::{BuildError, JoinError, JoinThreadsError};
+pub use pool::{Pool, PoolBuilder, join, scope, spawn};
+pub use scope::{Scope, ScopedJoinHandle};
+pub use source::Source;
+pub use spawn::JoinHandle;
+pub use stats::Stats;
+
+/// The inside, for the models.
+#[cfg(purloin_loom)]
+#[doc(hidden)]
+pub mod internals {
+    macro_rules! open {
+        ($($module:ident),*) => {$(
+            pub mod $module {
+                pub use crate::$module::*;
+            }
+        )*};
+    }
+    open!(
+        core, deque, job, join, latch, map, primitive, registry, scope, seat, sleep, spawn, task, thread, wait, worker
+    );
+}

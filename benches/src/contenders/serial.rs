@@ -1,0 +1,92 @@
+//! The baselines: no runtime at all.
+
+use std::hint::black_box;
+
+use super::{Runtime, Scopes, Spawns};
+
+/// Runs everything where it is called, in order.
+pub struct Serial;
+
+impl Runtime for Serial {
+    const NAME: &'static str = "serial";
+    type Context<'c> = ();
+
+    fn start(_threads: usize) -> Self {
+        Serial
+    }
+
+    fn region<F, T>(&self, work: F) -> T
+    where
+        F: FnOnce(&mut ()) -> T + Send,
+        T: Send,
+    {
+        work(&mut ())
+    }
+
+    #[inline(always)]
+    fn fork<A, B, RA, RB>((): &mut (), first: A, second: B) -> (RA, RB)
+    where
+        A: FnOnce(&mut ()) -> RA + Send,
+        B: FnOnce(&mut ()) -> RB + Send,
+        RA: Send,
+        RB: Send,
+    {
+        (first(&mut ()), second(&mut ()))
+    }
+}
+
+/// Serial too, but both halves stay calls. In `fib` the compiler turns the second into a loop, which is worth more than a
+/// fork costs and which no runtime can allow; so the cost of forking is what it adds to this.
+pub struct Calls;
+
+impl Runtime for Calls {
+    const NAME: &'static str = "calls";
+    type Context<'c> = ();
+
+    fn start(_threads: usize) -> Self {
+        Calls
+    }
+
+    fn region<F, T>(&self, work: F) -> T
+    where
+        F: FnOnce(&mut ()) -> T + Send,
+        T: Send,
+    {
+        work(&mut ())
+    }
+
+    #[inline(always)]
+    fn fork<A, B, RA, RB>((): &mut (), first: A, second: B) -> (RA, RB)
+    where
+        A: FnOnce(&mut ()) -> RA + Send,
+        B: FnOnce(&mut ()) -> RB + Send,
+        RA: Send,
+        RB: Send,
+    {
+        let first = first(&mut ());
+        let second = second(&mut ());
+        // No instruction, but something that is left to do after the second call.
+        black_box(());
+        (first, second)
+    }
+}
+
+impl Scopes for Serial {
+    fn scope<F, G>(&self, count: usize, task: F, then: G)
+    where
+        F: Fn() + Copy + Send + Sync,
+        G: FnOnce() + Send,
+    {
+        for _ in 0..count {
+            // A call that may not be seen through, as in a runtime: else the loop would vanish.
+            black_box(&task)();
+        }
+        then();
+    }
+}
+
+impl Spawns for Serial {
+    fn spawn<F: FnOnce() + Send + 'static>(&self, task: F) {
+        black_box(task)();
+    }
+}

@@ -1,0 +1,42 @@
+//! tokio: not made for fork-join, but the runtime that most tasks are spawned on.
+
+use std::future::Future;
+
+use tokio::runtime::{Builder, Runtime};
+
+use super::Spawns;
+
+/// A multi-threaded runtime of tokio's, without drivers for time or input.
+pub struct Tokio(Runtime);
+
+impl Tokio {
+    /// What the tables call it.
+    pub const NAME: &'static str = "tokio";
+
+    /// A runtime of that many worker threads; the calling thread is none of them.
+    ///
+    /// # Panics
+    ///
+    /// If the threads cannot be started.
+    #[must_use]
+    pub fn start(threads: usize) -> Self {
+        Tokio(Builder::new_multi_thread().worker_threads(threads).build().expect("a runtime of that size can be built"))
+    }
+
+    /// The nearest that tokio has to a region of two halves: one is spawned, the other runs here.
+    ///
+    /// # Panics
+    ///
+    /// If the spawned half does.
+    pub fn pair(&self, here: impl FnOnce(), there: impl Future<Output = ()> + Send + 'static) {
+        let spawned = self.0.spawn(there);
+        here();
+        self.0.block_on(spawned).expect("the spawned half does not panic");
+    }
+}
+
+impl Spawns for Tokio {
+    fn spawn<F: FnOnce() + Send + 'static>(&self, task: F) {
+        drop(self.0.spawn(async move { task() }));
+    }
+}

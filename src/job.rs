@@ -1,0 +1,301 @@
+//! The one-word job that deques carry, what a shared job needs beyond it, and the lineage that tells whose it is.
+
+use crate::latch::Latch;
+use crate::primitive::{AtomicPtr, AtomicUsize, Ordering, UnsafeCell};
+use std::cell::Cell;
+use std::mem::MaybeUninit;
+use std::ptr::{self, NonNull};
+
+/// The head of every job: the table of what can be done with it. A job's head is its first field, so that its address is
+/// the job's.
+#[derive(Debug)]
+pub struct Job {
+    pub kind: &'static Kind,
+}
+
+/// What can be done with a job of one kind. Each function consumes the right to the job that its queue entry stood for.
+#[derive(Debug)]
+pub struct Kind {
+    /// Runs it to its end, panics caught.
+    pub run: unsafe fn(JobRef),
+    /// For a thread that waits: runs it if it descends from the awaited lineage, else puts it where others find it.
+    /// Tells whether something was run.
+    pub help: unsafe fn(JobRef, *const Lineage) -> bool,
+    /// For a thread that gives up its core: turns an entry of its shared end into one for the injector.
+    pub unmoor: unsafe fn(JobRef) -> JobRef,
+    /// Drops it unrun, or gives it back if somebody's stack frame waits for it.
+    pub cancel: unsafe fn(JobRef) -> Option<JobRef>,
+}
+
+/// One word: a job in a queue. Whoever takes it out has the only right to run it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JobRef(NonNull<Job>);
+
+// SAFETY: a job is made to be run by another thread; what it carries is `Send` by the bounds where it is made.
+unsafe impl Send for JobRef {}
+
+impl JobRef {
+    /// A reference to the job whose head this is.
+    ///
+    /// # Safety
+    ///
+    /// The job stays alive until it was run, helped, cancelled, or taken out of its queue again by its owner.
+    pub unsafe fn new(head: *const Job) -> Self {
+        // SAFETY: a pointer to a live head is not null, by the contract.
+        JobRef(unsafe { NonNull::new_unchecked(head.cast_mut()) })
+    }
+
+    /// The job, as the type that its head is the first field of.
+    pub fn cast<T>(self) -> *const T {
+        self.0.as_ptr().cast_const().cast()
+    }
+
+    /// The table of its kind.
+    pub fn kind(self) -> &'static Kind {
+        // SAFETY: the job is alive by the contract of `new`, and its head is never written after it was made.
+        unsafe { self.0.as_ref() }.kind
+    }
+}
+
+/// A node in the tree of who waits for whom: every job points to the one under which it was made. What descends from an
+/// awaited job may be run by the thread that waits for it (leapfrogging, Wagner and Calder 1993).
+///
+/// A node is alive as long as any job below it is, since a job ends after all it made; so the holder of an unfinished
+/// job may walk up from it.
+#[derive(Debug)]
+pub struct Lineage {
+    parent: *const Lineage,
+}
+
+impl Lineage {
+    /// A node below `parent`; null for a root.
+    pub const fn below(parent: *const Lineage) -> Self {
+        Lineage { parent }
+    }
+
+    /// Whether `ancestor` is a proper ancestor of this node.
+    ///
+    /// # Safety
+    ///
+    /// Every node above `self` is alive: the caller holds an unfinished job at this node.
+    pub unsafe fn descends_from(&self, ancestor: *const Lineage) -> bool {
+        let mut node = self.parent;
+        while !node.is_null() {
+            if node == ancestor {
+                return true;
+            }
+            // SAFETY: alive by the contract.
+            node = unsafe { &*node }.parent;
+        }
+        false
+    }
+}
+
+/// A lineage as seen from a thread's stack: jobs at or above index `base` of its private end belong to it.
+#[derive(Debug)]
+pub struct Frame {
+    pub base: usize,
+    pub lineage: *const Lineage,
+    pub outer: *const Frame,
+}
+
+/// No thief yet.
+pub const NOBODY: usize = usize::MAX;
+
+/// What a fork needs once others can see it. Nothing of this is written while the fork is private.
+#[derive(Debug)]
+pub struct Shared {
+    /// Whose it is.
+    pub lineage: Lineage,
+    /// Set when a thief has run it, or gives it back.
+    pub latch: Latch,
+    /// The index of the thief's core: a hint where to look for work to help with.
+    pub thief: AtomicUsize,
+    /// The ticket that stands for it in the injector, once its owner gave up a core; null before.
+    pub ticket: Cell<*const Ticket>,
+}
+
+/// The head of a fork on its owner's stack: a job whose [`Shared`] part is written when it is first shared.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Fork {
+    head: Job,
+    shared: UnsafeCell<MaybeUninit<Shared>>,
+}
+
+impl Fork {
+    /// A private fork.
+    #[inline]
+    pub fn new(kind: &'static Kind) -> Self {
+        Fork { head: Job { kind }, shared: UnsafeCell::new(MaybeUninit::uninit()) }
+    }
+
+    /// Makes the fork ready to be seen by others.
+    ///
+    /// # Safety
+    ///
+    /// Only the owner, once, before it puts the fork into a shared queue.
+    pub unsafe fn share(this: *const Fork, parent: *const Lineage) {
+        let shared = Shared {
+            lineage: Lineage::below(parent),
+            latch: Latch::new(),
+            thief: AtomicUsize::new(NOBODY),
+            ticket: Cell::new(ptr::null()),
+        };
+        // SAFETY: the fork is alive, its owner being the caller.
+        let fork = unsafe { &*this };
+        // SAFETY: nobody else sees the fork yet.
+        fork.shared.with_mut(|slot| unsafe { (*slot).write(shared) });
+    }
+
+    /// The shared part.
+    ///
+    /// # Safety
+    ///
+    /// [`share`](Fork::share) was called, and happened before.
+    pub unsafe fn shared(&self) -> &Shared {
+        self.shared.with(|slot| {
+            // SAFETY: the cell's content is only written by `share`, before.
+            let slot = unsafe { &*slot };
+            // SAFETY: initialised by `share`.
+            unsafe { slot.assume_init_ref() }
+        })
+    }
+
+    /// Ends the shared part's life.
+    ///
+    /// # Safety
+    ///
+    /// [`share`](Fork::share) was called, nobody else will look at the fork again, and neither will the caller.
+    pub unsafe fn retire(&self) {
+        self.shared.with_mut(|slot| {
+            // SAFETY: nobody else looks at it, by the contract.
+            let slot = unsafe { &mut *slot };
+            // SAFETY: initialised by `share`, dropped once.
+            unsafe { slot.assume_init_drop() };
+        });
+    }
+}
+
+/// A stand-in on the heap for a fork whose owner has no core: the injector holds it, and may do so longer than the fork
+/// lives. Whoever swaps the fork out of it, thief or owner, has the right to run it.
+///
+/// States of `fork`: the fork's address, unclaimed; null, claimed. Two counts: the queue's entry and the owner.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Ticket {
+    head: Job,
+    fork: AtomicPtr<Fork>,
+    counts: AtomicUsize,
+}
+
+static TICKET: Kind = Kind { run: run_ticket, help: help_ticket, unmoor: same, cancel: cancel_ticket };
+
+impl Ticket {
+    /// A ticket for a fork, held by the fork's owner (through [`Shared::ticket`]) and by the entry returned.
+    ///
+    /// # Safety
+    ///
+    /// The caller is the fork's owner and has just taken it out of every queue; it was shared and has no ticket.
+    pub unsafe fn stand_for(fork: *const Fork) -> JobRef {
+        let ticket = Box::into_raw(Box::new(Ticket {
+            head: Job { kind: &TICKET },
+            fork: AtomicPtr::new(fork.cast_mut()),
+            counts: AtomicUsize::new(2),
+        }));
+        // SAFETY: alive, by the contract.
+        let owned = unsafe { &*fork };
+        // SAFETY: shared, by the contract.
+        let shared = unsafe { owned.shared() };
+        shared.ticket.set(ticket);
+        // SAFETY: the entry's count keeps the ticket alive until the entry was run or dropped.
+        unsafe { JobRef::new(ticket.cast()) }
+    }
+
+    /// Claims the right to run the fork.
+    pub fn claim(&self) -> Option<NonNull<Fork>> {
+        // Acquire pairs with nothing of its own: the queue carried the fork's content. AcqRel keeps the two claimants in
+        // one order, and a claimant's use of the fork after it.
+        NonNull::new(self.fork.swap(ptr::null_mut(), Ordering::AcqRel))
+    }
+
+    /// Drops one count.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns a count and does not use the ticket again.
+    pub unsafe fn release(this: *const Ticket) {
+        // SAFETY: alive by the caller's count.
+        let ticket = unsafe { &*this };
+        // AcqRel: the Release half orders this holder's last use before the other's drop, which the Acquire half sees.
+        if ticket.counts.fetch_sub(1, Ordering::AcqRel) == 1 {
+            // SAFETY: made by `Box::into_raw` in `stand_for`, and this was the last count.
+            drop(unsafe { Box::from_raw(this.cast_mut()) });
+        }
+    }
+}
+
+unsafe fn run_ticket(job: JobRef) {
+    let this = job.cast::<Ticket>();
+    // SAFETY: alive by the entry's count.
+    let claimed = unsafe { &*this }.claim();
+    if let Some(fork) = claimed {
+        // SAFETY: claimed, so the fork's owner waits for it and it is alive.
+        let fork = unsafe { JobRef::new(fork.as_ptr().cast_const().cast()) };
+        // SAFETY: the claim is the right to run it.
+        unsafe { (fork.kind().run)(fork) };
+    }
+    // SAFETY: the entry's count, used up here.
+    unsafe { Ticket::release(this) };
+}
+
+unsafe fn help_ticket(_job: JobRef, _awaited: *const Lineage) -> bool {
+    unreachable!("tickets are in the injector, where no waiting thread looks")
+}
+
+unsafe fn cancel_ticket(job: JobRef) -> Option<JobRef> {
+    let this = job.cast::<Ticket>();
+    // SAFETY: alive by the entry's count.
+    let ticket = unsafe { &*this };
+    // Relaxed: nothing is read through the pointer, and a claimed ticket stays claimed.
+    if !ticket.fork.load(Ordering::Relaxed).is_null() {
+        return Some(job);
+    }
+    // SAFETY: the entry's count, used up here.
+    unsafe { Ticket::release(this) };
+    None
+}
+
+/// For kinds whose entries do not depend on the core that holds them.
+pub unsafe fn same(job: JobRef) -> JobRef {
+    job
+}
+
+/// For kinds that must be run, since somebody's stack frame waits for them.
+pub unsafe fn keep(job: JobRef) -> Option<JobRef> {
+    Some(job)
+}
+
+/// [`Kind::help`] of forks: a fork that does not descend from what is awaited goes back to its owner.
+pub unsafe fn help_fork(job: JobRef, awaited: *const Lineage) -> bool {
+    let fork = job.cast::<Fork>();
+    // SAFETY: alive while its queue entry's right is unused.
+    let fork = unsafe { &*fork };
+    // SAFETY: shared before it was queued.
+    let shared = unsafe { fork.shared() };
+    // SAFETY: the fork is unfinished, so its ancestors are alive.
+    if unsafe { shared.lineage.descends_from(awaited) } {
+        // SAFETY: the entry's right to run it is ours.
+        unsafe { (job.kind().run)(job) };
+        return true;
+    }
+    // SAFETY: only the holder of the right to a fork sets its latch, which we are.
+    unsafe { Latch::set(&shared.latch, crate::latch::Verdict::Returned) };
+    false
+}
+
+/// [`Kind::unmoor`] of forks: a ticket, so that the owner can claim the fork wherever the entry is.
+pub unsafe fn unmoor_fork(job: JobRef) -> JobRef {
+    // SAFETY: called by the fork's owner with an entry it has just taken out of its shared end.
+    unsafe { Ticket::stand_for(job.cast()) }
+}

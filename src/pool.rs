@@ -1,0 +1,480 @@
+//! The front door: a pool and its builder, and the functions that find the pool of the current thread.
+
+use crate::error::{BuildError, JoinThreadsError};
+use crate::join::join_on;
+use crate::map::map_on;
+use crate::primitive::{Arc, OnceLock, available_cores};
+use crate::registry::{Options, Registry};
+use crate::scope::{Scope, scope_on};
+use crate::seat::with_place;
+use crate::source::{Source, private};
+use crate::spawn::{JoinHandle, spawn_in};
+use crate::stats::Stats;
+use crate::thread::{in_pool, run_thread};
+use crate::worker::{Worker, without_core};
+use std::any::Any;
+use std::fmt;
+use std::time::Instant;
+
+/// The most cores a pool can have.
+const MOST_CORES: usize = 4096;
+/// The most threads it can have.
+const MOST_THREADS: usize = 1 << 16;
+/// Threads beyond the cores that a pool may start while others are blocked, unless told otherwise.
+const SPARE_THREADS: usize = 256;
+
+/// A pool of cores on which closures run in parallel: Python's `multiprocessing.Pool`, over threads.
+///
+/// A pool is a cheap handle: clones stand for the same pool. When the last one is dropped the pool is closed, and the
+/// drop waits until all tasks have ended and all threads are gone; if it happens in one of the pool's own tasks it does
+/// not wait.
+///
+/// ```
+/// use purloin::Pool;
+///
+/// let pool = Pool::new(0)?; // as many cores as this process may use
+/// assert_eq!(pool.map(0..5, |n| n * n), [0, 1, 4, 9, 16]);
+/// # Ok::<(), purloin::BuildError>(())
+/// ```
+#[derive(Clone)]
+pub struct Pool(Arc<Owner>);
+
+/// What the handles of a pool share; its end is the pool's.
+struct Owner(Arc<Registry>);
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.0.close();
+        if Worker::current_in(&self.0).is_none() && !self.0.is_orphaned() {
+            wait_for_threads(&self.0, None);
+        }
+    }
+}
+
+/// Waits as a thread from outside. A worker of another pool gives its core to others meanwhile.
+fn wait_for_threads(registry: &Registry, deadline: Option<Instant>) -> usize {
+    match Worker::current() {
+        Some(elsewhere) => without_core(elsewhere, |place| registry.wait_for_threads(place, deadline)),
+        None => with_place(|place| registry.wait_for_threads(place, deadline)),
+    }
+}
+
+impl Pool {
+    /// A pool of that many cores, each with a thread; 0 means as many as this process may use.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError`] if there can't be so many, or a thread can't be started. Nothing is left running then.
+    ///
+    /// ```
+    /// let pool = purloin::Pool::new(2)?;
+    /// assert_eq!(pool.cores(), 2);
+    /// assert!(purloin::Pool::new(1_000_000).is_err());
+    /// # Ok::<(), purloin::BuildError>(())
+    /// ```
+    pub fn new(cores: usize) -> Result<Pool, BuildError> {
+        Pool::builder().cores(cores).build()
+    }
+
+    /// A pool whose threads are named, sized or counted as you like.
+    pub fn builder() -> PoolBuilder {
+        PoolBuilder::new()
+    }
+
+    /// The pool that [`join`], [`scope`] and [`spawn`] use on threads that belong to no pool. It is built when it is first
+    /// asked for, with as many cores as the environment variable `PURLOIN_CORES` says, else as this process may use, and
+    /// lasts as long as the process.
+    ///
+    /// # Panics
+    ///
+    /// If the pool can't be built: with the [`BuildError`], which says why.
+    ///
+    /// ```
+    /// let sum: usize = purloin::Pool::global().map(0..10, |n| n).into_iter().sum();
+    /// assert_eq!(sum, 45);
+    /// ```
+    pub fn global() -> &'static Pool {
+        static GLOBAL: OnceLock<Pool> = OnceLock::new();
+        GLOBAL.get_or_init(|| {
+            let cores = std::env::var("PURLOIN_CORES").ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0);
+            let name = |index| format!("purloin-global-{index}");
+            match Pool::builder().cores(cores).thread_name(name).build() {
+                Ok(pool) => pool,
+                Err(error) => panic!("the global pool can't be built: {error}"),
+            }
+        })
+    }
+
+    fn in_pool<R: Send>(&self, body: impl FnOnce(&Worker) -> R + Send) -> R {
+        in_pool(&self.0.0, body)
+    }
+
+    /// The results of `f` for all items, in the items' order, whichever is done first.
+    ///
+    /// The loop runs on this thread and is split when another core wants work; there is no chunk size to choose.
+    ///
+    /// # Panics
+    ///
+    /// With what `f` panicked with. Results made by then are dropped, and so are items not yet looked at.
+    ///
+    /// ```
+    /// let pool = purloin::Pool::new(2)?;
+    /// let words = vec!["never".to_string(), "odd".to_string(), "or".to_string(), "even".to_string()];
+    /// assert_eq!(pool.map(&words, |word| word.len()), [5, 3, 2, 4]); // borrowed
+    /// assert_eq!(pool.map(words, |word| word + "!"), ["never!", "odd!", "or!", "even!"]); // moved
+    /// # Ok::<(), purloin::BuildError>(())
+    /// ```
+    pub fn map<S, F, R>(&self, mut source: S, f: F) -> Vec<R>
+    where
+        S: Source,
+        F: Fn(<S as private::Source>::Item) -> R + Sync,
+        R: Send,
+    {
+        let whole = source.whole();
+        self.in_pool(|worker| map_on(worker, whole, &f))
+    }
+
+    /// Runs both closures, in parallel if a core is free, and gives both results.
+    ///
+    /// `a` runs on this thread. `b` runs on it afterwards, unless another core has taken it; until then it is visible to
+    /// every core that looks for work. A thread that waits for `b` helps with `b`, and never starts anything else, so a
+    /// lock may be held across a `join`.
+    ///
+    /// # Panics
+    ///
+    /// With what `a` or `b` panicked with; if both did, `a`'s. If `a` panics, `b` is dropped unrun, or waited for if it has
+    /// begun.
+    ///
+    /// ```
+    /// fn fib(n: u64) -> u64 {
+    ///     if n < 2 {
+    ///         return n;
+    ///     }
+    ///     let (x, y) = purloin::join(|| fib(n - 1), || fib(n - 2));
+    ///     x + y
+    /// }
+    /// let pool = purloin::Pool::new(2)?;
+    /// assert_eq!(pool.install(|| fib(20)), 6765);
+    /// # Ok::<(), purloin::BuildError>(())
+    /// ```
+    #[inline]
+    pub fn join<A, B, RA, RB>(&self, a: A, b: B) -> (RA, RB)
+    where
+        A: FnOnce() -> RA + Send,
+        B: FnOnce() -> RB + Send,
+        RA: Send,
+        RB: Send,
+    {
+        match Worker::current() {
+            Some(worker) if std::ptr::eq(worker.registry(), &raw const *self.0.0) => join_on(worker, a, b),
+            _ => self.in_pool(|worker| join_on(worker, a, b)),
+        }
+    }
+
+    /// Runs `f` in the pool, so that [`join`], [`scope`] and [`spawn`] in it use this pool, and gives its result.
+    ///
+    /// A thread from outside runs `f` itself, on an idle core of the pool; if there is none, or the pool was built with a
+    /// stack size, one of the pool's threads does.
+    ///
+    /// # Panics
+    ///
+    /// With what `f` panicked with.
+    ///
+    /// ```
+    /// let pool = purloin::Pool::new(2)?;
+    /// assert_eq!(pool.install(|| purloin::join(|| 1, || 2)), (1, 2));
+    /// # Ok::<(), purloin::BuildError>(())
+    /// ```
+    pub fn install<F, R>(&self, f: F) -> R
+    where
+        F: FnOnce() -> R + Send,
+        R: Send,
+    {
+        self.in_pool(|_| f())
+    }
+
+    /// Runs `f`, which may spawn tasks that borrow from outside, and returns when all of them have ended.
+    ///
+    /// # Panics
+    ///
+    /// With what `f` panicked with, else with what the first task panicked with whose handle was not joined; in either case
+    /// after all tasks have ended.
+    ///
+    /// ```
+    /// let pool = purloin::Pool::new(2)?;
+    /// let (mut low, mut high) = (0, 0);
+    /// pool.scope(|s| {
+    ///     s.spawn(|| low = (0..50).sum());
+    ///     s.spawn(|| high = (50..100).sum());
+    /// });
+    /// assert_eq!((low, high), (1225, 3725));
+    /// # Ok::<(), purloin::BuildError>(())
+    /// ```
+    pub fn scope<'env, F, T>(&self, f: F) -> T
+    where
+        F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T + Send,
+        T: Send,
+    {
+        self.in_pool(|worker| scope_on(worker, f))
+    }
+
+    /// Queues a task and returns at once: `apply_async`. The handle gives its result; dropping it detaches the task.
+    ///
+    /// On a closed pool the task is dropped, and its handle says so.
+    ///
+    /// ```
+    /// let pool = purloin::Pool::new(2)?;
+    /// let answer = pool.spawn(|| 6 * 7);
+    /// assert_eq!(answer.join()?, 42);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn spawn<F, T>(&self, f: F) -> JoinHandle<T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        spawn_in(&self.0.0, f)
+    }
+
+    /// How many cores the pool has: the most closures that run at once.
+    pub fn cores(&self) -> usize {
+        self.0.0.cores.len()
+    }
+
+    /// What the pool has done so far.
+    pub fn stats(&self) -> Stats {
+        Stats::of(&self.0.0)
+    }
+
+    /// Takes no new tasks. Those running and queued go on, and the pool's threads end after them. What is not queued but
+    /// run by its caller (`join`, `map`, `install`, `scope`) still works, in the end on the calling thread alone.
+    ///
+    /// ```
+    /// let pool = purloin::Pool::new(2)?;
+    /// let before = pool.spawn(|| "queued");
+    /// pool.close();
+    /// assert_eq!(before.join()?, "queued");
+    /// assert!(pool.spawn(|| "too late").join().is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn close(&self) {
+        self.0.0.close();
+    }
+
+    /// Takes no new tasks and drops those that are queued and have not begun: their handles say so. What has begun, and
+    /// what belongs to a region (`join`, `map`, `install`, `scope`), goes on to its end.
+    pub fn terminate(&self) {
+        self.0.0.terminate();
+    }
+
+    /// Waits until the pool's threads have ended, until `deadline` if there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`JoinThreadsError`] if the pool is still open, if the caller is one of the pool's own threads, or if the deadline
+    /// passed. The pool is as it was, and one may wait again.
+    ///
+    /// ```
+    /// let pool = purloin::Pool::new(2)?;
+    /// pool.close();
+    /// pool.join_threads(None)?;
+    /// assert_eq!(pool.stats().threads, 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn join_threads(&self, deadline: Option<Instant>) -> Result<(), JoinThreadsError> {
+        self.0.0.check_fork();
+        if !self.0.0.is_closed() {
+            return Err(JoinThreadsError::StillOpen);
+        }
+        if Worker::current_in(&self.0.0).is_some() {
+            return Err(JoinThreadsError::FromInside);
+        }
+        match wait_for_threads(&self.0.0, deadline) {
+            0 => Ok(()),
+            alive => Err(JoinThreadsError::Deadline { alive }),
+        }
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool")
+            .field("cores", &self.cores())
+            .field("closed", &self.0.0.is_closed())
+            .finish_non_exhaustive()
+    }
+}
+
+/// How a pool is to be built: [`Pool::builder`].
+///
+/// ```
+/// let pool = purloin::Pool::builder()
+///     .cores(2)
+///     .thread_name(|index| format!("crunch-{index}"))
+///     .stack_size(8 << 20)
+///     .build()?;
+/// let name = pool.install(|| std::thread::current().name().map(str::to_owned));
+/// assert!(name.unwrap().starts_with("crunch-"));
+/// # Ok::<(), purloin::BuildError>(())
+/// ```
+#[derive(Debug)]
+#[must_use = "a builder does nothing until `build`"]
+pub struct PoolBuilder {
+    options: Options,
+    max_threads: Option<usize>,
+}
+
+impl PoolBuilder {
+    fn new() -> Self {
+        PoolBuilder {
+            options: Options {
+                cores: 0,
+                max_threads: 0,
+                thread_name: Box::new(|index| format!("purloin-{index}")),
+                stack_size: None,
+                on_thread_start: None,
+                on_thread_exit: None,
+                on_task_panic: None,
+            },
+            max_threads: None,
+        }
+    }
+
+    /// The number of cores; 0, the default, means as many as this process may use (affinity and cgroup quota counted).
+    pub fn cores(mut self, cores: usize) -> Self {
+        self.options.cores = cores;
+        self
+    }
+
+    /// The name of the thread of each index, counted from 0.
+    pub fn thread_name(mut self, name: impl Fn(usize) -> String + Send + Sync + 'static) -> Self {
+        self.options.thread_name = Box::new(name);
+        self
+    }
+
+    /// The stack of each thread, in bytes. With it, a region of an outside caller always runs on one of the pool's
+    /// threads, since the caller's own stack may be smaller.
+    pub fn stack_size(mut self, bytes: usize) -> Self {
+        self.options.stack_size = Some(bytes);
+        self
+    }
+
+    /// The most threads the pool may have, at least as many as cores. More than the cores are started only while threads
+    /// wait or block in the middle of something, so that others can use their cores. The default is the cores and 256.
+    pub fn max_threads(mut self, threads: usize) -> Self {
+        self.max_threads = Some(threads);
+        self
+    }
+
+    /// Called by each thread of the pool as it starts, with its index. If it panics, the thread goes on, and
+    /// [`on_task_panic`](PoolBuilder::on_task_panic) is told.
+    pub fn on_thread_start(mut self, hook: impl Fn(usize) + Send + Sync + 'static) -> Self {
+        self.options.on_thread_start = Some(Box::new(hook));
+        self
+    }
+
+    /// Called by each thread of the pool as it ends.
+    pub fn on_thread_exit(mut self, hook: impl Fn(usize) + Send + Sync + 'static) -> Self {
+        self.options.on_thread_exit = Some(Box::new(hook));
+        self
+    }
+
+    /// Called with what a task panicked with whose handle had been dropped. By default only the panic hook tells of it.
+    pub fn on_task_panic(mut self, hook: impl Fn(Box<dyn Any + Send>) + Send + Sync + 'static) -> Self {
+        self.options.on_task_panic = Some(Box::new(hook));
+        self
+    }
+
+    /// Builds the pool and starts its threads.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError`] if the numbers can't be met, or a thread can't be started. Nothing is left running then.
+    pub fn build(self) -> Result<Pool, BuildError> {
+        let mut options = self.options;
+        if options.cores == 0 {
+            options.cores = available_cores().min(MOST_CORES);
+        }
+        options.max_threads = self.max_threads.unwrap_or(options.cores + SPARE_THREADS);
+        for (what, asked, most) in
+            [("cores", options.cores, MOST_CORES), ("threads", options.max_threads, MOST_THREADS)]
+        {
+            if asked > most {
+                return Err(BuildError::TooMany { what, asked, most });
+            }
+        }
+        if options.max_threads < options.cores {
+            return Err(BuildError::CapBelowCores { max_threads: options.max_threads, cores: options.cores });
+        }
+        Registry::start(options, run_thread).map(|registry| Pool(Arc::new(Owner(registry))))
+    }
+}
+
+/// [`Pool::join`] on the pool of this thread, else on [`Pool::global`].
+///
+/// ```
+/// assert_eq!(purloin::join(|| 2 + 2, || "two"), (4, "two"));
+/// ```
+#[inline]
+pub fn join<A, B, RA, RB>(a: A, b: B) -> (RA, RB)
+where
+    A: FnOnce() -> RA + Send,
+    B: FnOnce() -> RB + Send,
+    RA: Send,
+    RB: Send,
+{
+    match Worker::current() {
+        Some(worker) => join_on(worker, a, b),
+        None => join_globally(a, b),
+    }
+}
+
+#[cold]
+fn join_globally<A, B, RA, RB>(a: A, b: B) -> (RA, RB)
+where
+    A: FnOnce() -> RA + Send,
+    B: FnOnce() -> RB + Send,
+    RA: Send,
+    RB: Send,
+{
+    Pool::global().join(a, b)
+}
+
+/// [`Pool::scope`] on the pool of this thread, else on [`Pool::global`].
+///
+/// ```
+/// let mut numbers = [1, 2, 3];
+/// purloin::scope(|s| {
+///     for number in &mut numbers {
+///         s.spawn(move || *number *= 10);
+///     }
+/// });
+/// assert_eq!(numbers, [10, 20, 30]);
+/// ```
+pub fn scope<'env, F, T>(f: F) -> T
+where
+    F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T + Send,
+    T: Send,
+{
+    match Worker::current() {
+        Some(worker) => scope_on(worker, f),
+        None => Pool::global().scope(f),
+    }
+}
+
+/// [`Pool::spawn`] on the pool of this thread, else on [`Pool::global`].
+///
+/// ```
+/// assert_eq!(purloin::spawn(|| 6 * 7).join()?, 42);
+/// # Ok::<(), purloin::JoinError>(())
+/// ```
+pub fn spawn<F, T>(f: F) -> JoinHandle<T>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    match Worker::current() {
+        Some(worker) => spawn_in(worker.registry(), f),
+        None => Pool::global().spawn(f),
+    }
+}

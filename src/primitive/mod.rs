@@ -1,0 +1,52 @@
+//! The only door to the world of threads and shared memory: std, parking_lot and crossbeam in the library, loom in the
+//! models. Nothing above this module names `std::sync::atomic`, `std::thread` or `parking_lot` (a test greps for it),
+//! so a protocol cannot use a primitive that the models do not see.
+//!
+//! Both halves offer the same names with the same meaning; what differs is said where it does.
+
+#[cfg(not(purloin_loom))]
+mod real;
+#[cfg(not(purloin_loom))]
+pub use real::*;
+
+#[cfg(purloin_loom)]
+mod model;
+#[cfg(purloin_loom)]
+mod standin;
+#[cfg(purloin_loom)]
+pub use model::*;
+#[cfg(purloin_loom)]
+pub use standin::{Deque, Injector, Stealer};
+
+pub use std::sync::Arc;
+pub use std::sync::atomic::Ordering;
+
+/// What a look into a shared queue found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Steal<T> {
+    /// Nothing was there.
+    Empty,
+    /// The oldest element, now the caller's.
+    Success(T),
+    /// Another thread was faster; there may be more.
+    Retry,
+}
+
+/// An event counter. Its value orders nothing and no protocol reads it, so it is not a modelled primitive: in the models
+/// too it is a plain relaxed atomic, which keeps statistics out of the state that loom explores.
+#[derive(Default, Debug)]
+pub struct Counter(std::sync::atomic::AtomicU64);
+
+impl Counter {
+    /// Adds one. For a counter with a single writer at a time: a load and a store, no read-modify-write.
+    #[inline]
+    pub fn bump(&self) {
+        let now = self.0.load(Ordering::Relaxed);
+        self.0.store(now.wrapping_add(1), Ordering::Relaxed);
+    }
+
+    /// The count now; other threads may be adding to it.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}

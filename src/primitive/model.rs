@@ -1,0 +1,202 @@
+//! The primitives of the models: loom's, and stand-ins for what loom has no counterpart of.
+//!
+//! Differences that are meant: a park with a time-out is a park without one, so that no time-out can hide a lost
+//! wake-up; the clock stands still; capacities and rounds are as small as they can be.
+
+use std::io;
+use std::time::Duration;
+
+pub use loom::cell::UnsafeCell;
+pub use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, fence};
+pub use loom::thread::yield_now;
+pub use loom::thread::yield_now as spin_loop;
+pub use std::sync::OnceLock;
+
+use loom::sync::{Arc as LoomArc, Condvar, Mutex as LoomMutex};
+
+/// Pending forks that a worker keeps to itself; a power of two.
+pub const PRIVATE_CAPACITY: usize = 4;
+/// Oldest forks that a worker keeps shared ahead of need.
+pub const RESERVE: usize = 1;
+/// Rounds of looking at every source before a worker without work sleeps.
+pub const SEARCH_ROUNDS: u32 = 1;
+/// Rounds of looking at an awaited latch before the thread parks.
+pub const WAIT_ROUNDS: u32 = 1;
+/// In the models a waiter gives its core up as soon as it parks.
+pub const KEEP_CORE: Option<Duration> = None;
+/// Useless wakes in a row after which waking becomes lazy: never, since a nap has no end here.
+pub const PATIENCE: u32 = u32::MAX;
+
+/// Lets another thread run.
+pub fn back_off(_round: u32) {
+    yield_now();
+}
+
+/// No padding: addresses do not matter to loom.
+#[derive(Debug, Default)]
+pub struct CachePadded<T>(T);
+
+impl<T> CachePadded<T> {
+    /// Wraps `value`.
+    pub const fn new(value: T) -> Self {
+        CachePadded(value)
+    }
+}
+
+impl<T> std::ops::Deref for CachePadded<T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+/// loom's mutex, without poisoning.
+#[derive(Debug)]
+pub struct Mutex<T>(LoomMutex<T>);
+
+impl<T> Mutex<T> {
+    /// An unlocked mutex.
+    pub fn new(value: T) -> Self {
+        Mutex(LoomMutex::new(value))
+    }
+
+    /// Locks.
+    pub fn lock(&self) -> loom::sync::MutexGuard<'_, T> {
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+#[derive(Debug)]
+struct ParkState {
+    token: LoomMutex<bool>,
+    arrived: Condvar,
+}
+
+/// A parking place for one thread: a token under a mutex and condition variable (loom's own `park` loses an unpark that
+/// comes while the thread yields).
+#[derive(Debug)]
+pub struct Parker(LoomArc<ParkState>);
+
+/// The waker's side of a [`Parker`].
+#[derive(Debug, Clone)]
+pub struct Unparker(LoomArc<ParkState>);
+
+impl Parker {
+    /// A place without a token.
+    pub fn new() -> Self {
+        Parker(LoomArc::new(ParkState { token: LoomMutex::new(false), arrived: Condvar::new() }))
+    }
+
+    /// The waker's side.
+    pub fn unparker(&self) -> Unparker {
+        Unparker(LoomArc::clone(&self.0))
+    }
+
+    /// Waits for the token and consumes it.
+    pub fn park(&self) {
+        let mut token = self.0.token.lock().unwrap();
+        while !*token {
+            token = self.0.arrived.wait(token).unwrap();
+        }
+        *token = false;
+    }
+
+    /// The same: see the module's comment.
+    pub fn park_timeout(&self, _timeout: Duration) {
+        self.park();
+    }
+}
+
+impl Unparker {
+    /// Leaves a token, waking the thread that waits for one.
+    pub fn unpark(&self) {
+        *self.0.token.lock().unwrap() = true;
+        self.0.arrived.notify_one();
+    }
+}
+
+/// Marks memory whose end of life is part of a protocol: a use after the end, or beside it, is a data race to loom.
+#[derive(Debug)]
+pub struct Alive(UnsafeCell<()>);
+
+impl Alive {
+    /// A mark on live memory.
+    pub fn new() -> Self {
+        Alive(UnsafeCell::new(()))
+    }
+
+    /// Says that the memory is used now.
+    pub fn touch(&self) {
+        self.0.with(|_| ());
+    }
+
+    /// Says that the memory goes away now.
+    pub fn end(&self) {
+        self.0.with_mut(|_| ());
+    }
+}
+
+/// A point in time that never passes.
+#[derive(Clone, Copy, Debug)]
+pub struct Tick;
+
+impl Tick {
+    /// Now.
+    pub fn now() -> Tick {
+        Tick
+    }
+
+    /// Never: sharing stays cheap, so the reserve stays full.
+    pub fn within(self, _earlier: Tick, _span: Duration) -> bool {
+        false
+    }
+}
+
+/// Starts a modelled thread.
+pub fn spawn_thread(
+    _name: String,
+    _stack_size: Option<usize>,
+    body: impl FnOnce() + Send + 'static,
+) -> io::Result<ThreadHandle> {
+    Ok(ThreadHandle(loom::thread::spawn(body)))
+}
+
+/// A started thread, to be joined.
+#[derive(Debug)]
+pub struct ThreadHandle(loom::thread::JoinHandle<()>);
+
+impl ThreadHandle {
+    /// Waits until the thread has ended.
+    pub fn join(self) {
+        let _ = self.0.join();
+    }
+}
+
+/// Whether this thread is unwinding.
+pub fn panicking() -> bool {
+    std::thread::panicking()
+}
+
+/// A model says how many cores it wants.
+pub fn available_cores() -> usize {
+    1
+}
+
+macro_rules! thread_cell {
+    ($(#[$doc:meta])* static $name:ident: $type:ty = $value:expr;) => {
+        loom::thread_local! { $(#[$doc])* static $name: std::cell::Cell<$type> = std::cell::Cell::new($value); }
+    };
+}
+pub(crate) use thread_cell;
+
+macro_rules! thread_value {
+    ($(#[$doc:meta])* static $name:ident: $type:ty = $value:expr;) => {
+        loom::thread_local! { $(#[$doc])* static $name: $type = $value; }
+    };
+}
+pub(crate) use thread_value;
+
+/// Models do not fork.
+pub fn fork_generation() -> usize {
+    0
+}

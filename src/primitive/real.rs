@@ -1,0 +1,275 @@
+//! The primitives of the library proper: std, parking_lot and crossbeam.
+
+use super::Steal;
+use crossbeam_deque as cb;
+use std::io;
+use std::time::{Duration, Instant};
+
+pub use crossbeam_utils::CachePadded;
+pub use crossbeam_utils::sync::{Parker, Unparker};
+pub use parking_lot::Mutex;
+pub use std::hint::spin_loop;
+pub use std::sync::OnceLock;
+pub use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, fence};
+pub use std::thread::yield_now;
+
+/// Pending forks that a worker keeps to itself; a power of two. Beyond it the oldest are shared.
+pub const PRIVATE_CAPACITY: usize = 256;
+/// Oldest forks that a worker keeps shared ahead of need.
+pub const RESERVE: usize = 4;
+/// Rounds of looking at every source before a worker without work sleeps.
+pub const SEARCH_ROUNDS: u32 = 24;
+/// Rounds of looking at an awaited latch before the thread parks.
+pub const WAIT_ROUNDS: u32 = 48;
+/// How long a thread waits, parked, for a stolen job before it gives its core to others.
+pub const KEEP_CORE: Option<Duration> = Some(Duration::from_micros(100));
+/// Useless wakes in a row after which waking becomes lazy.
+pub const PATIENCE: u32 = 3;
+
+/// Spins for about 2^`round` pauses, and yields to the operating system once that is no longer short.
+#[inline]
+pub fn back_off(round: u32) {
+    if round < 6 {
+        for _ in 0..1 << round {
+            spin_loop();
+        }
+    } else if round % 4 == 3 {
+        yield_now();
+    } else {
+        for _ in 0..64 {
+            spin_loop();
+        }
+    }
+}
+
+/// `std::cell::UnsafeCell` with the access-by-closure interface that loom needs.
+#[derive(Debug)]
+pub struct UnsafeCell<T: ?Sized>(std::cell::UnsafeCell<T>);
+
+impl<T> UnsafeCell<T> {
+    /// A cell holding `value`.
+    #[inline]
+    pub const fn new(value: T) -> Self {
+        UnsafeCell(std::cell::UnsafeCell::new(value))
+    }
+
+    /// Calls `f` with a pointer for reading.
+    #[inline]
+    pub fn with<R>(&self, f: impl FnOnce(*const T) -> R) -> R {
+        f(self.0.get())
+    }
+
+    /// Calls `f` with a pointer for writing.
+    #[inline]
+    pub fn with_mut<R>(&self, f: impl FnOnce(*mut T) -> R) -> R {
+        f(self.0.get())
+    }
+}
+
+/// Marks memory whose end of life is part of a protocol. Costs nothing here; in the models a use after the end is a
+/// data race that loom reports.
+#[derive(Debug, Default)]
+pub struct Alive;
+
+impl Alive {
+    /// A mark on live memory.
+    #[inline]
+    pub const fn new() -> Self {
+        Alive
+    }
+
+    /// Says that the memory is used now.
+    #[inline]
+    pub fn touch(&self) {}
+
+    /// Says that the memory goes away now.
+    #[inline]
+    pub fn end(&self) {}
+}
+
+/// A point in time, for decisions of policy (never of correctness).
+#[derive(Clone, Copy, Debug)]
+pub struct Tick(Instant);
+
+impl Tick {
+    /// Now.
+    pub fn now() -> Tick {
+        Tick(Instant::now())
+    }
+
+    /// Whether less than `span` lies between `earlier` and this tick.
+    pub fn within(self, earlier: Tick, span: Duration) -> bool {
+        self.0.duration_since(earlier.0) < span
+    }
+}
+
+/// Starts a thread.
+pub fn spawn_thread(
+    name: String,
+    stack_size: Option<usize>,
+    body: impl FnOnce() + Send + 'static,
+) -> io::Result<ThreadHandle> {
+    let mut builder = std::thread::Builder::new().name(name);
+    if let Some(bytes) = stack_size {
+        builder = builder.stack_size(bytes);
+    }
+    builder.spawn(body).map(ThreadHandle)
+}
+
+/// A started thread, to be joined.
+#[derive(Debug)]
+pub struct ThreadHandle(std::thread::JoinHandle<()>);
+
+impl ThreadHandle {
+    /// Waits until the thread has ended. Its body catches every panic, so there is no result.
+    pub fn join(self) {
+        let _ = self.0.join();
+    }
+}
+
+/// Whether this thread is unwinding.
+pub fn panicking() -> bool {
+    std::thread::panicking()
+}
+
+/// The cores this process may use: affinity and cgroup quotas included where the platform tells them.
+pub fn available_cores() -> usize {
+    std::thread::available_parallelism().map_or(1, |n| n.get())
+}
+
+/// Declares a thread-local `Cell` whose first value is a constant, so that reading it is one load.
+macro_rules! thread_cell {
+    ($(#[$doc:meta])* static $name:ident: $type:ty = $value:expr;) => {
+        std::thread_local! { $(#[$doc])* static $name: std::cell::Cell<$type> = const { std::cell::Cell::new($value) }; }
+    };
+}
+pub(crate) use thread_cell;
+
+/// Declares a thread-local value that is made on first use and dropped with its thread.
+macro_rules! thread_value {
+    ($(#[$doc:meta])* static $name:ident: $type:ty = $value:expr;) => {
+        std::thread_local! { $(#[$doc])* static $name: $type = $value; }
+    };
+}
+pub(crate) use thread_value;
+
+impl<T> From<cb::Steal<T>> for Steal<T> {
+    fn from(found: cb::Steal<T>) -> Self {
+        match found {
+            cb::Steal::Empty => Steal::Empty,
+            cb::Steal::Success(item) => Steal::Success(item),
+            cb::Steal::Retry => Steal::Retry,
+        }
+    }
+}
+
+/// The owner's end of a Chase-Lev deque: crossbeam's.
+#[derive(Debug)]
+pub struct Deque<T>(cb::Worker<T>);
+
+impl<T> Deque<T> {
+    /// An empty deque.
+    pub fn new() -> Self {
+        Deque(cb::Worker::new_lifo())
+    }
+
+    /// Adds the youngest element.
+    pub fn push(&self, item: T) {
+        self.0.push(item);
+    }
+
+    /// Takes the youngest element.
+    pub fn pop(&self) -> Option<T> {
+        self.0.pop()
+    }
+
+    /// How many elements there are, as far as the owner can tell.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none, as far as the owner can tell.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The thieves' end.
+    pub fn stealer(&self) -> Stealer<T> {
+        Stealer(self.0.stealer())
+    }
+}
+
+/// The thieves' end of a [`Deque`].
+#[derive(Debug, Clone)]
+pub struct Stealer<T>(cb::Stealer<T>);
+
+impl<T> Stealer<T> {
+    /// Takes the oldest element.
+    pub fn steal(&self) -> Steal<T> {
+        self.0.steal().into()
+    }
+
+    /// Whether there seems to be none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// A queue that any thread may put into and take from, first in first out: crossbeam's.
+#[derive(Debug)]
+pub struct Injector<T>(cb::Injector<T>);
+
+impl<T> Injector<T> {
+    /// An empty queue.
+    pub fn new() -> Self {
+        Injector(cb::Injector::new())
+    }
+
+    /// Adds an element at the back.
+    pub fn push(&self, item: T) {
+        self.0.push(item);
+    }
+
+    /// Takes the oldest element.
+    pub fn steal(&self) -> Steal<T> {
+        self.0.steal().into()
+    }
+
+    /// Whether there seems to be none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+#[cfg(unix)]
+mod forks {
+    use std::sync::Once;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    static GENERATION: AtomicUsize = AtomicUsize::new(0);
+    static WATCH: Once = Once::new();
+
+    extern "C" fn in_child() {
+        GENERATION.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many forks lie between this process and the first that asked.
+    #[inline]
+    pub fn fork_generation() -> usize {
+        WATCH.call_once(|| {
+            // SAFETY: the handler is a function of this library, which is never unloaded, and does nothing but an atomic
+            // addition, which is safe in a forked child. A failure (no memory) leaves forks unnoticed, no worse.
+            unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
+        });
+        GENERATION.load(Ordering::Relaxed)
+    }
+}
+#[cfg(unix)]
+pub use forks::fork_generation;
+
+/// There is no `fork()` here.
+#[cfg(not(unix))]
+#[inline]
+pub fn fork_generation() -> usize {
+    0
+}

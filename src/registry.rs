@@ -1,0 +1,320 @@
+//! What a pool's threads share: its cores, the injector, and the decision whom to wake.
+
+use crate::core::Core;
+use crate::error::BuildError;
+use crate::job::JobRef;
+use crate::primitive::{
+    Arc, AtomicBool, Injector, Mutex, Ordering, Steal, ThreadHandle, fence, fork_generation, spawn_thread,
+};
+use crate::seat::{Place, Seat};
+use crate::sleep::{Sleep, Woken};
+use std::any::Any;
+use std::fmt;
+use std::sync::Weak;
+use std::time::Instant;
+
+/// What a thread of the pool does, from its place to its end. It is passed in by the pool: it stands above this module.
+pub type ThreadBody = fn(Arc<Registry>, Place, Option<usize>, usize);
+
+type ThreadHook = Box<dyn Fn(usize) + Send + Sync>;
+type PanicHook = Box<dyn Fn(Box<dyn Any + Send>) + Send + Sync>;
+
+/// What a pool was built with.
+pub struct Options {
+    pub cores: usize,
+    pub max_threads: usize,
+    pub thread_name: Box<dyn Fn(usize) -> String + Send + Sync>,
+    pub stack_size: Option<usize>,
+    pub on_thread_start: Option<ThreadHook>,
+    pub on_thread_exit: Option<ThreadHook>,
+    pub on_task_panic: Option<PanicHook>,
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("cores", &self.cores)
+            .field("max_threads", &self.max_threads)
+            .field("stack_size", &self.stack_size)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The shared state of a pool; its threads hold it as long as they live, its handles as long as they like.
+#[derive(Debug)]
+pub struct Registry {
+    pub cores: Box<[Core]>,
+    pub injector: Injector<JobRef>,
+    pub sleep: Sleep,
+    pub options: Options,
+    /// No new tasks are taken.
+    closed: AtomicBool,
+    threads: Mutex<Threads>,
+    /// Threads that wait for the pool's last thread to end.
+    watchers: Mutex<Vec<Arc<Seat>>>,
+    thread_body: ThreadBody,
+    fork_generation: usize,
+    itself: Weak<Registry>,
+}
+
+#[derive(Debug, Default)]
+struct Threads {
+    handles: Vec<ThreadHandle>,
+    started: usize,
+}
+
+impl Registry {
+    /// A registry with a thread for each core, all of them asleep. On an error nothing is left running.
+    pub fn start(options: Options, thread_body: ThreadBody) -> Result<Arc<Registry>, BuildError> {
+        let registry = Arc::new_cyclic(|itself| Registry {
+            cores: (0..options.cores).map(|_| Core::new()).collect(),
+            injector: Injector::new(),
+            sleep: Sleep::new(options.cores, options.max_threads),
+            closed: AtomicBool::new(false),
+            threads: Mutex::new(Threads::default()),
+            watchers: Mutex::new(Vec::new()),
+            thread_body,
+            fork_generation: fork_generation(),
+            itself: Weak::clone(itself),
+            options,
+        });
+        for started in 0..registry.cores.len() {
+            let place = Place::new();
+            registry.sleep.enlist(place.seat());
+            if let Err(source) = registry.start_thread(place, None) {
+                registry.sleep.start_failed(None);
+                registry.close();
+                registry.join_handles();
+                return Err(BuildError::Thread { started, source });
+            }
+        }
+        Ok(registry)
+    }
+
+    fn start_thread(&self, place: Place, core: Option<usize>) -> std::io::Result<()> {
+        let Some(registry) = self.itself.upgrade() else {
+            return Err(std::io::Error::other("the pool is gone"));
+        };
+        let body = self.thread_body;
+        let mut threads = self.threads.lock();
+        let index = threads.started;
+        let name = (self.options.thread_name)(index);
+        let handle = spawn_thread(name, self.options.stack_size, move || body(registry, place, core, index))?;
+        threads.started += 1;
+        threads.handles.push(handle);
+        Ok(())
+    }
+
+    /// Waits until every thread that was started has ended.
+    pub fn join_handles(&self) {
+        loop {
+            let handles = std::mem::take(&mut self.threads.lock().handles);
+            if handles.is_empty() {
+                return;
+            }
+            for handle in handles {
+                handle.join();
+            }
+        }
+    }
+
+    /// A thread of the pool ends.
+    pub fn thread_ended(&self) {
+        if self.sleep.thread_ended() == 0 {
+            for watcher in self.watchers.lock().drain(..) {
+                watcher.unpark();
+            }
+        }
+    }
+
+    /// Waits until all threads have ended, or the deadline has passed; tells how many are alive then.
+    pub fn wait_for_threads(&self, place: &Place, deadline: Option<Instant>) -> usize {
+        self.watchers.lock().push(Arc::clone(place.seat()));
+        loop {
+            // After the watcher was entered: the last thread either sees it or has been counted.
+            let (alive, _) = self.sleep.threads();
+            if alive == 0 {
+                self.join_handles();
+                return 0;
+            }
+            match deadline {
+                None => place.park(),
+                Some(deadline) => {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        return alive;
+                    }
+                    place.park_timeout(left);
+                }
+            }
+        }
+    }
+
+    /// Whether this process is not the one in which the pool was built: `fork()` leaves the threads behind.
+    #[inline]
+    pub fn is_orphaned(&self) -> bool {
+        self.fork_generation != fork_generation()
+    }
+
+    /// Says what is wrong if this process is a fork of the one in which the pool was built.
+    #[inline]
+    pub fn check_fork(&self) {
+        if self.is_orphaned() {
+            forked();
+        }
+    }
+
+    /// The next job of the injector.
+    pub fn steal_injected(&self) -> Option<JobRef> {
+        loop {
+            match self.injector.steal() {
+                Steal::Success(job) => return Some(job),
+                Steal::Empty => return None,
+                Steal::Retry => crate::primitive::spin_loop(),
+            }
+        }
+    }
+
+    /// Puts a job where any thread out of work finds it, and sees to it that one does.
+    pub fn inject(&self, job: JobRef) {
+        self.injector.push(job);
+        self.work_appeared(false);
+    }
+
+    /// Queues a detached task; gives it back if the pool is closed.
+    pub fn submit(&self, job: JobRef) -> Result<(), JobRef> {
+        // Relaxed: a task spawned while the pool is being closed may fall on either side. One that falls on this side
+        // too late for any thread to see is cancelled below.
+        if self.closed.load(Ordering::Relaxed) {
+            return Err(job);
+        }
+        self.inject(job);
+        if self.sleep.has_ended() {
+            // Pairs with the fence in `end_if_done`: either its drain sees the task, or we see that it has ended.
+            self.cancel_queued();
+        }
+        Ok(())
+    }
+
+    /// After work was published: wakes a thread for it if one sleeps and none is searching already. `lazily`, for forks,
+    /// leaves it to a napping thread.
+    #[inline]
+    pub fn work_appeared(&self, lazily: bool) {
+        // The producer's half of the sleep handshake: publish, fence, look for sleepers. Pairs with the fences in
+        // `after_release` and `stop_searching`.
+        fence(Ordering::SeqCst);
+        if self.sleep.should_wake(lazily) {
+            self.wake();
+        }
+    }
+
+    /// Wakes one thread for one idle core, starting it if need be.
+    #[cold]
+    pub fn wake(&self) {
+        if let Woken::StartThread(core) = self.sleep.wake_one()
+            && self.start_thread(Place::new(), Some(core)).is_err()
+        {
+            self.sleep.start_failed(Some(core));
+        }
+    }
+
+    /// After a core was given up: the sleeper's half of the handshake. If work is left that nobody would see to, wakes
+    /// somebody, perhaps the caller.
+    pub fn after_release(&self) {
+        // Pairs with the fence in `work_appeared`.
+        fence(Ordering::SeqCst);
+        if self.work_visible() {
+            if self.sleep.should_wake(false) {
+                self.wake();
+            }
+        } else if self.is_closed() {
+            self.end_if_done();
+        }
+    }
+
+    /// Whether a job is in any shared queue.
+    pub fn work_visible(&self) -> bool {
+        !self.injector.is_empty() || self.cores.iter().any(|core| !core.shared.is_empty())
+    }
+
+    /// A thread that holds a core and was searching has found something: others are woken in its stead if need be.
+    pub fn found_work(&self) {
+        self.sleep.stop_searching();
+        // Pairs with the fence in `should_wake`: either the producer sees that nobody searches, or we see that it
+        // relied on us.
+        fence(Ordering::SeqCst);
+        if self.sleep.take_missed() {
+            self.wake();
+        }
+    }
+
+    /// Takes no new tasks from now on.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
+        self.sleep.close();
+        self.after_release();
+    }
+
+    /// Closes, and drops what is queued and not begun.
+    pub fn terminate(&self) {
+        self.closed.store(true, Ordering::Relaxed);
+        self.cancel_queued();
+        self.close();
+    }
+
+    /// Whether new tasks are refused.
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
+    }
+
+    fn end_if_done(&self) {
+        if self.sleep.end_if_done(|| self.work_visible()) {
+            // Pairs with the fence of a `submit` that came too late.
+            fence(Ordering::SeqCst);
+            self.cancel_queued();
+        }
+    }
+
+    /// Cancels the tasks in the injector; what somebody's stack waits for stays there.
+    fn cancel_queued(&self) {
+        let mut kept = Vec::new();
+        while let Some(job) = self.steal_injected() {
+            // SAFETY: taken out of the queue, so the right to it is ours.
+            kept.extend(unsafe { (job.kind().cancel)(job) });
+        }
+        for job in kept {
+            self.inject(job);
+        }
+    }
+
+    /// A detached task panicked and nobody holds its handle.
+    pub fn task_panicked(&self, payload: Box<dyn Any + Send>) {
+        let handled = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| match &self.options.on_task_panic {
+            Some(hook) => hook(payload),
+            None => drop(payload),
+        }));
+        // A handler that panics, or a payload whose drop does: the panic hook has said so, and the pool goes on.
+        if let Err(second) = handled {
+            std::mem::forget(second);
+        }
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        // No threads, no handles: only entries are left whose jobs were claimed by their owners.
+        while let Some(job) = self.steal_injected() {
+            // SAFETY: taken out of the queue, so the right to it is ours.
+            let kept = unsafe { (job.kind().cancel)(job) };
+            debug_assert!(kept.is_none(), "somebody waits for a job of a registry that is gone");
+        }
+    }
+}
+
+#[cold]
+fn forked() -> ! {
+    panic!(
+        "this process was forked from the one that built the pool, and the pool's threads did not come along: \
+         build a new pool after fork(), or start a fresh program with std::process::Command"
+    );
+}

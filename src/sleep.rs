@@ -1,0 +1,384 @@
+//! Who has a core, who sleeps without one, and who wakes whom: an eventcount whose slow path is a plain struct under a
+//! lock.
+//!
+//! The handshake: a thread that finds nothing to do first enters itself here, then looks at every source once more; a
+//! thread that makes work visible first publishes it, then looks here. A sequentially consistent fence stands between
+//! the two steps on either side, so that at least one of them sees the other.
+
+use crate::primitive::{Arc, AtomicBool, AtomicUsize, Mutex, Ordering, PATIENCE};
+use crate::seat::{Grant, Seat};
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// The cores that nobody holds and the threads that wait, for work or for a core.
+#[derive(Debug)]
+struct Lot {
+    cores: usize,
+    /// Cores that nobody holds.
+    idle: Vec<usize>,
+    /// Threads of the pool without work; the latest is woken first, its cache being warmest.
+    standby: Vec<Arc<Seat>>,
+    /// Threads in the middle of something that cannot go on without a core.
+    resuming: VecDeque<Arc<Seat>>,
+    /// Outside callers that wait for their injected region, and would run it themselves if they had a core.
+    callers: VecDeque<Arc<Seat>>,
+    /// Threads that gave up their core in the middle of something and have not asked for it back.
+    away: usize,
+    /// Threads of the pool that are alive, the most there were at once, and the most there may be.
+    threads: usize,
+    peak: usize,
+    max_threads: usize,
+    /// The standby thread that sleeps with a time-out, if one does.
+    napper: Option<Arc<Seat>>,
+    /// Wakes in a row that found nothing to do.
+    useless: u32,
+    closed: bool,
+}
+
+/// What a call to [`Sleep::wake_one`] asks of its caller.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Woken {
+    /// Nobody was woken: no core is idle or no thread can be had.
+    Nobody,
+    /// A thread that slept has a core now.
+    Somebody,
+    /// No thread sleeps: start one for this core, which is reserved for it.
+    StartThread(usize),
+}
+
+/// The eventcount of a registry.
+#[derive(Debug)]
+pub struct Sleep {
+    lot: Mutex<Lot>,
+    /// Idle cores that a wake could put to use; a copy of what `lot` knows, for those who only want to know whether to
+    /// look there.
+    wakeable: AtomicUsize,
+    /// Threads that hold a core and look for work. While there is one, nobody else need be woken: it looks everywhere,
+    /// and once more after it stopped being counted here.
+    searching: AtomicUsize,
+    /// A wake was left out since a thread was searching.
+    missed: AtomicBool,
+    /// Waking is lazy now: a thread naps and will look by itself.
+    napping: AtomicBool,
+    /// A wake was left out since a thread was napping.
+    skipped: AtomicBool,
+    /// Threads in `resuming`.
+    resuming: AtomicUsize,
+    /// The threads have been told to end.
+    ended: AtomicBool,
+}
+
+/// The first nap; each useless one after it is twice as long, up to eight times.
+const NAP: Duration = Duration::from_micros(500);
+
+impl Sleep {
+    /// All of `cores` idle, no threads.
+    pub fn new(cores: usize, max_threads: usize) -> Self {
+        let lot = Lot {
+            cores,
+            idle: (0..cores).rev().collect(),
+            standby: Vec::new(),
+            resuming: VecDeque::new(),
+            callers: VecDeque::new(),
+            away: 0,
+            threads: 0,
+            peak: 0,
+            max_threads,
+            napper: None,
+            useless: 0,
+            closed: false,
+        };
+        let wakeable = AtomicUsize::new(lot.wakeable());
+        Sleep {
+            lot: Mutex::new(lot),
+            wakeable,
+            searching: AtomicUsize::new(0),
+            missed: AtomicBool::new(false),
+            napping: AtomicBool::new(false),
+            skipped: AtomicBool::new(false),
+            resuming: AtomicUsize::new(0),
+            ended: AtomicBool::new(false),
+        }
+    }
+
+    /// Copies to the hints what changed in the lot. Relaxed: the fences of the handshake order them.
+    fn refresh(&self, lot: &Lot) {
+        self.wakeable.store(lot.wakeable(), Ordering::Relaxed);
+        self.resuming.store(lot.resuming.len(), Ordering::Relaxed);
+        self.napping.store(lot.napper.is_some(), Ordering::Relaxed);
+    }
+
+    /// An idle core, for a thread that begins something.
+    pub fn try_take(&self) -> Option<usize> {
+        let mut lot = self.lot.lock();
+        let core = lot.idle.pop();
+        self.refresh(&lot);
+        core
+    }
+
+    /// An idle core, or a place among the callers.
+    pub fn take_or_call(&self, seat: &Arc<Seat>) -> Option<usize> {
+        let mut lot = self.lot.lock();
+        let core = lot.idle.pop();
+        if core.is_none() {
+            lot.callers.push_back(Arc::clone(seat));
+        }
+        self.refresh(&lot);
+        core
+    }
+
+    /// Ends a call: the seat is no longer among the callers. `false` if it has been granted a core already.
+    pub fn hang_up(&self, seat: &Arc<Seat>) -> bool {
+        let mut lot = self.lot.lock();
+        let before = lot.callers.len();
+        lot.callers.retain(|other| !Arc::ptr_eq(other, seat));
+        let found = lot.callers.len() < before;
+        self.refresh(&lot);
+        found
+    }
+
+    /// A region begins that only a thread of the pool may run: the threads stay until it ends. `false` if they have been
+    /// told to end.
+    pub fn begin_region(&self) -> bool {
+        let mut lot = self.lot.lock();
+        let open = !self.has_ended();
+        lot.away += usize::from(open);
+        open
+    }
+
+    /// The region ended. The caller then looks whether the pool may end (`Registry::after_release`).
+    pub fn end_region(&self) {
+        self.lot.lock().away -= 1;
+    }
+
+    /// A core for a thread that was away: at once, or else by a grant to `seat`, ahead of anything new.
+    pub fn take_back(&self, seat: &Arc<Seat>) -> Option<usize> {
+        let mut lot = self.lot.lock();
+        lot.away -= 1;
+        let core = lot.idle.pop();
+        if core.is_none() {
+            lot.resuming.push_back(Arc::clone(seat));
+        }
+        self.refresh(&lot);
+        core
+    }
+
+    /// Gives a core up: to a thread in the middle of something, or to nobody. `away` says that the giver will want a
+    /// core back. The caller then looks for work that nobody would see to (`Registry::after_release`).
+    pub fn give(&self, core: usize, away: bool) {
+        let mut lot = self.lot.lock();
+        lot.away += usize::from(away);
+        lot.pass_on(core);
+        self.refresh(&lot);
+    }
+
+    /// Gives a core up and goes to sleep: the thread parks on `seat` afterwards. With `useless`, it had been woken and
+    /// found nothing. Returns how long it may nap: `None` is for ever.
+    pub fn stand_by(&self, core: Option<usize>, seat: &Arc<Seat>, useless: bool) -> Option<Duration> {
+        let mut lot = self.lot.lock();
+        if let Some(core) = core {
+            lot.pass_on(core);
+        }
+        lot.standby.push(Arc::clone(seat));
+        let mut nap = None;
+        if useless {
+            lot.useless = lot.useless.saturating_add(1);
+            if lot.useless >= PATIENCE && lot.napper.is_none() {
+                nap = Some(NAP * (1 << (lot.useless - PATIENCE).min(3)));
+                lot.napper = Some(Arc::clone(seat));
+            }
+        }
+        self.refresh(&lot);
+        nap
+    }
+
+    /// A nap is over. If a wake was left out meanwhile, the thread takes an idle core and searches; if not, it sleeps on.
+    pub fn end_nap(&self, seat: &Arc<Seat>) -> Option<usize> {
+        let mut lot = self.lot.lock();
+        if !lot.napper.as_ref().is_some_and(|napper| Arc::ptr_eq(napper, seat)) {
+            return None;
+        }
+        lot.napper = None;
+        let wanted = self.skipped.swap(false, Ordering::Relaxed);
+        let core = if wanted { lot.idle.pop() } else { None };
+        if core.is_some() {
+            lot.standby.retain(|other| !Arc::ptr_eq(other, seat));
+            self.searching.fetch_add(1, Ordering::Relaxed);
+        }
+        self.refresh(&lot);
+        core
+    }
+
+    /// After a fence that followed the publishing of work: whether somebody should be woken. `lazily` leaves that to a
+    /// napping thread if there is one.
+    #[inline]
+    pub fn should_wake(&self, lazily: bool) -> bool {
+        if self.wakeable.load(Ordering::Relaxed) == 0 {
+            return false;
+        }
+        if lazily && self.napping.load(Ordering::Relaxed) {
+            self.skipped.store(true, Ordering::Relaxed);
+            return false;
+        }
+        if self.searching.load(Ordering::Relaxed) > 0 {
+            self.missed.store(true, Ordering::Relaxed);
+            // Pairs with the fence in `stop_searching`: either the searcher sees `missed`, or we see it gone.
+            crate::primitive::fence(Ordering::SeqCst);
+            return self.searching.load(Ordering::Relaxed) == 0;
+        }
+        true
+    }
+
+    /// Wakes one thread for one idle core. It counts as searching from now on.
+    pub fn wake_one(&self) -> Woken {
+        let mut lot = self.lot.lock();
+        let Some(core) = lot.idle.pop() else { return Woken::Nobody };
+        let woken = if let Some(seat) = lot.standby.pop() {
+            if lot.napper.as_ref().is_some_and(|napper| Arc::ptr_eq(napper, &seat)) {
+                lot.napper = None;
+            }
+            self.searching.fetch_add(1, Ordering::Relaxed);
+            seat.grant(Grant::Core(core));
+            Woken::Somebody
+        } else if lot.can_grow() {
+            lot.threads += 1;
+            lot.peak = lot.peak.max(lot.threads);
+            self.searching.fetch_add(1, Ordering::Relaxed);
+            Woken::StartThread(core)
+        } else if let Some(caller) = lot.callers.pop_front() {
+            caller.grant(Grant::Core(core));
+            Woken::Somebody
+        } else {
+            lot.idle.push(core);
+            Woken::Nobody
+        };
+        self.refresh(&lot);
+        woken
+    }
+
+    /// Counts the caller, which holds a core, as searching, unless half of the busy cores are already.
+    pub fn start_searching(&self, cores: usize) -> bool {
+        let busy = cores.saturating_sub(self.wakeable.load(Ordering::Relaxed));
+        if self.searching.load(Ordering::Relaxed) * 2 >= busy.max(1) {
+            return false;
+        }
+        self.searching.fetch_add(1, Ordering::Relaxed);
+        true
+    }
+
+    /// The caller has found something. A fence and [`take_missed`](Sleep::take_missed) follow.
+    pub fn stop_searching(&self) {
+        self.searching.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// The caller has found nothing. It releases its core next, and after a fence looks at every source: that makes up
+    /// for any wake left out for its sake.
+    pub fn give_up_searching(&self) {
+        self.searching.fetch_sub(1, Ordering::Relaxed);
+        self.missed.store(false, Ordering::Relaxed);
+    }
+
+    /// After [`stop_searching`](Sleep::stop_searching) and a fence: whether a wake was left out for the searcher's sake
+    /// that must be made up for.
+    pub fn take_missed(&self) -> bool {
+        self.missed.load(Ordering::Relaxed) && self.missed.swap(false, Ordering::Relaxed)
+    }
+
+    /// A wake was useful: waking is eager again.
+    pub fn useful(&self) {
+        self.lot.lock().useless = 0;
+    }
+
+    /// Whether a thread in the middle of something waits for a core.
+    #[inline]
+    pub fn someone_resumes(&self) -> bool {
+        self.resuming.load(Ordering::Relaxed) > 0
+    }
+
+    /// Whether a core is idle that a wake would put to use.
+    #[inline]
+    pub fn someone_sleeps(&self) -> bool {
+        self.wakeable.load(Ordering::Relaxed) > 0
+    }
+
+    /// Enters a thread that is about to start and will park on `seat`.
+    pub fn enlist(&self, seat: &Arc<Seat>) {
+        let mut lot = self.lot.lock();
+        lot.threads += 1;
+        lot.peak = lot.peak.max(lot.threads);
+        lot.standby.push(Arc::clone(seat));
+        self.refresh(&lot);
+    }
+
+    /// A thread counted by `wake_one` or `enlist` could not be started: the pool makes do with those it has.
+    pub fn start_failed(&self, core: Option<usize>) {
+        let mut lot = self.lot.lock();
+        lot.threads -= 1;
+        lot.max_threads = lot.threads.max(1);
+        if let Some(core) = core {
+            self.searching.fetch_sub(1, Ordering::Relaxed);
+            lot.pass_on(core);
+        }
+        self.refresh(&lot);
+    }
+
+    /// A thread ends. Returns how many are left.
+    pub fn thread_ended(&self) -> usize {
+        let mut lot = self.lot.lock();
+        lot.threads -= 1;
+        lot.threads
+    }
+
+    /// Threads alive, and the most there were.
+    pub fn threads(&self) -> (usize, usize) {
+        let lot = self.lot.lock();
+        (lot.threads, lot.peak)
+    }
+
+    /// From now on threads end when there is nothing left to do.
+    pub fn close(&self) {
+        self.lot.lock().closed = true;
+    }
+
+    /// If the pool is closed and nobody holds a core or will ask for one, tells all threads to end. `idle_work` says
+    /// whether there is queued work, seen after a fence that followed the last release of a core.
+    pub fn end_if_done(&self, queued_work: impl FnOnce() -> bool) -> bool {
+        let mut lot = self.lot.lock();
+        let at_rest = lot.idle.len() == lot.cores && lot.resuming.is_empty() && lot.callers.is_empty() && lot.away == 0;
+        if !lot.closed || !at_rest || queued_work() {
+            return false;
+        }
+        self.ended.store(true, Ordering::Relaxed);
+        lot.max_threads = 0;
+        lot.napper = None;
+        for seat in lot.standby.drain(..) {
+            seat.grant(Grant::Exit);
+        }
+        self.refresh(&lot);
+        true
+    }
+
+    /// Whether the threads have been told to end. Relaxed: the fences in `Registry::submit` order it.
+    pub fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Relaxed)
+    }
+}
+
+impl Lot {
+    fn can_grow(&self) -> bool {
+        self.threads < self.max_threads
+    }
+
+    /// The idle cores for which a wake would find a thread.
+    fn wakeable(&self) -> usize {
+        if self.standby.is_empty() && self.callers.is_empty() && !self.can_grow() { 0 } else { self.idle.len() }
+    }
+
+    /// A core for the next thread in the middle of something, or for nobody.
+    fn pass_on(&mut self, core: usize) {
+        match self.resuming.pop_front() {
+            Some(seat) => seat.grant(Grant::Core(core)),
+            None => self.idle.push(core),
+        }
+    }
+}

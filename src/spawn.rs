@@ -1,0 +1,91 @@
+//! Detached tasks: spawned now, joined later or never.
+
+use crate::error::JoinError;
+use crate::job::Lineage;
+use crate::registry::Registry;
+use crate::task::{self, Handle, Home};
+use std::any::Any;
+use std::fmt;
+use std::ptr;
+
+/// A detached task belongs to its pool alone. The pointer is followed only by the pool's own threads; anybody else
+/// compares it.
+#[derive(Clone, Copy)]
+struct Detached(*const Registry);
+
+// SAFETY: see the type's comment: the registry is shared by all of the pool's threads.
+unsafe impl Send for Detached {}
+
+impl Home for Detached {
+    fn registry(&self) -> *const Registry {
+        self.0
+    }
+
+    fn lineage(&self) -> *const Lineage {
+        ptr::null()
+    }
+
+    fn panicked(&self, payload: Box<dyn Any + Send>) {
+        // SAFETY: called by a thread that works for the registry, and so holds it alive.
+        unsafe { &*self.0 }.task_panicked(payload);
+    }
+
+    fn panic_ignored(&self, payload: Box<dyn Any + Send>) {
+        // The pool may be gone by now. The panic hook has told of the panic when it happened.
+        drop(payload);
+    }
+
+    fn ended(&self) {}
+}
+
+/// The right to the result of a task that [`Pool::spawn`](crate::Pool::spawn) made. Dropping it detaches the task, which
+/// runs all the same.
+pub struct JoinHandle<T>(Handle<T, Detached>);
+
+impl<T: Send> JoinHandle<T> {
+    /// Waits for the task and gives its result.
+    ///
+    /// On a thread of the task's pool this runs the task itself if nobody has begun it, and waits safely otherwise: such
+    /// a thread never starts work that the task does not need.
+    ///
+    /// # Errors
+    ///
+    /// [`JoinError::Panicked`] with what the task panicked with; [`JoinError::Cancelled`] if the pool was closed before the
+    /// task was spawned, or terminated before it began.
+    ///
+    /// ```
+    /// let pool = purloin::Pool::new(2)?;
+    /// let answer = pool.spawn(|| 6 * 7);
+    /// assert_eq!(answer.join()?, 42);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn join(self) -> Result<T, JoinError> {
+        self.0.join()
+    }
+
+    /// Whether [`join`](JoinHandle::join) would return at once.
+    pub fn is_finished(&self) -> bool {
+        self.0.is_finished()
+    }
+}
+
+impl<T> fmt::Debug for JoinHandle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JoinHandle").finish_non_exhaustive()
+    }
+}
+
+/// Queues a task.
+pub fn spawn_in<F, T>(registry: &Registry, closure: F) -> JoinHandle<T>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    registry.check_fork();
+    let (entry, handle) = task::new(closure, Detached(registry));
+    if let Err(refused) = registry.submit(entry) {
+        // SAFETY: refused, so the right to the entry is ours. A task is never given back.
+        let _ = unsafe { (refused.kind().cancel)(refused) };
+    }
+    JoinHandle(handle)
+}

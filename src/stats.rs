@@ -1,0 +1,76 @@
+//! What a pool has done so far, counted always and off the path of an unstolen fork.
+
+use crate::core::Counters;
+use crate::primitive::Counter;
+use crate::registry::Registry;
+use std::fmt;
+
+/// What a pool has done since it was built: [`Pool::stats`](crate::Pool::stats). The counts are read one after the other
+/// while the pool goes on, so they need not add up to the last one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// The pool's cores.
+    pub cores: usize,
+    /// Its threads that are alive, outside callers not counted.
+    pub threads: usize,
+    /// The most there were at once.
+    pub peak_threads: usize,
+    /// Forks made visible to thieves. All others cost no more than a call.
+    pub published: u64,
+    /// Jobs that a core without work took from another.
+    pub steals: u64,
+    /// Jobs that a waiting thread took from whom it waited for.
+    pub leapfrogs: u64,
+    /// Jobs that a waiting thread took by mistake and gave back to their owner.
+    pub refused: u64,
+    /// Jobs that came through the injector: spawned tasks, regions of outside callers that found no idle core, and what
+    /// blocked threads left.
+    pub injected: u64,
+    /// Waits for a stolen job that lasted so long that the core was given to others.
+    pub hand_overs: u64,
+    /// Times a thread parked, out of work or waiting.
+    pub parks: u64,
+    /// Wakes after which the thread found work.
+    pub useful_wakes: u64,
+    /// Wakes after which it found none.
+    pub useless_wakes: u64,
+}
+
+impl Stats {
+    /// Adds up the cores' counters.
+    pub(crate) fn of(registry: &Registry) -> Stats {
+        let sum = |pick: fn(&Counters) -> &Counter| registry.cores.iter().map(|core| pick(&core.counters).get()).sum();
+        let (threads, peak_threads) = registry.sleep.threads();
+        Stats {
+            cores: registry.cores.len(),
+            threads,
+            peak_threads,
+            published: sum(|c| &c.published),
+            steals: sum(|c| &c.steals),
+            leapfrogs: sum(|c| &c.leapfrogs),
+            refused: sum(|c| &c.refused),
+            injected: sum(|c| &c.injected),
+            hand_overs: sum(|c| &c.hand_overs),
+            parks: sum(|c| &c.parks),
+            useful_wakes: sum(|c| &c.useful_wakes),
+            useless_wakes: sum(|c| &c.useless_wakes),
+        }
+    }
+}
+
+impl fmt::Display for Stats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "cores {}, threads {} (at most {})", self.cores, self.threads, self.peak_threads)?;
+        writeln!(
+            f,
+            "forks published {}, jobs stolen {}, leapfrogged {}, refused {}, injected {}",
+            self.published, self.steals, self.leapfrogs, self.refused, self.injected
+        )?;
+        write!(
+            f,
+            "cores handed over {}, parks {}, wakes {} useful and {} useless",
+            self.hand_overs, self.parks, self.useful_wakes, self.useless_wakes
+        )
+    }
+}

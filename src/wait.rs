@@ -1,0 +1,112 @@
+//! Safe waits: a thread that waits for a stolen job helps its thief with that very job, and with nothing else.
+
+use crate::job::{Lineage, NOBODY};
+use crate::latch::{Latch, Verdict, Waiter};
+use crate::primitive::{Arc, AtomicUsize, KEEP_CORE, Ordering, Steal, WAIT_ROUNDS, back_off, spin_loop};
+use crate::seat::with_place;
+use crate::worker::{Worker, without_core};
+
+/// What a thread waits for.
+pub struct Awaited<'a> {
+    /// Set when it is over.
+    pub latch: &'a Latch,
+    /// What may be run meanwhile descends from here.
+    pub lineage: *const Lineage,
+    /// The core on which it runs, or some of it.
+    pub thief: &'a AtomicUsize,
+    /// Runs some of it that nobody has begun, and tells whether there was any.
+    pub own: Option<&'a dyn Fn() -> bool>,
+}
+
+impl Worker {
+    /// Waits safely: helps with what is awaited; then parks with the core kept, for a short while; then gives the core to
+    /// others until it is over.
+    pub fn wait_for(&self, awaited: &Awaited<'_>) -> Verdict {
+        self.registry().check_fork();
+        self.share_all();
+        self.note_wait(awaited.thief.load(Ordering::Relaxed));
+        let verdict = self.help_until_idle(awaited).unwrap_or_else(|| self.park_for(awaited));
+        self.note_wait(NOBODY);
+        verdict
+    }
+
+    /// Helps as long as there is something to help with, and looks around a while longer.
+    fn help_until_idle(&self, awaited: &Awaited<'_>) -> Option<Verdict> {
+        let mut round = 0;
+        while round < WAIT_ROUNDS {
+            let verdict = awaited.latch.verdict();
+            if verdict.is_some() {
+                return verdict;
+            }
+            if self.help(awaited) {
+                round = 0;
+            } else {
+                back_off(round);
+                round += 1;
+            }
+        }
+        None
+    }
+
+    /// Runs one job that the awaited one needs, if one is to be found: its own, or one of its thief's, or of whom that
+    /// one waits for.
+    fn help(&self, awaited: &Awaited<'_>) -> bool {
+        if awaited.own.is_some_and(|own| own()) {
+            return true;
+        }
+        let cores = &self.registry().cores;
+        let mut victim = awaited.thief.load(Ordering::Relaxed);
+        for _ in 0..cores.len() {
+            let Some(core) = cores.get(victim).filter(|_| victim != self.core_index()) else { return false };
+            match core.shared.steal() {
+                Steal::Success(job) => {
+                    // SAFETY: taken out of the queue, so the right to it is ours.
+                    let helped = unsafe { (job.kind().help)(job, awaited.lineage) };
+                    let counters = &self.core().counters;
+                    if helped {
+                        counters.leapfrogs.bump()
+                    } else {
+                        counters.refused.bump()
+                    }
+                    return helped;
+                }
+                Steal::Empty => victim = core.waits_for.load(Ordering::Relaxed),
+                Steal::Retry => spin_loop(),
+            }
+        }
+        false
+    }
+
+    #[cold]
+    fn park_for(&self, awaited: &Awaited<'_>) -> Verdict {
+        with_place(|place| {
+            let waiter = Waiter::new(Arc::clone(place.seat()));
+            if let Err(verdict) = awaited.latch.announce(&waiter) {
+                return verdict;
+            }
+            self.core().counters.parks.bump();
+            if let Some(keep) = KEEP_CORE
+                && !self.registry().sleep.someone_resumes()
+            {
+                place.park_timeout(keep);
+            }
+            loop {
+                if let Some(verdict) = waiter.verdict() {
+                    return verdict;
+                }
+                if !self.help(awaited) {
+                    break;
+                }
+            }
+            self.core().counters.hand_overs.bump();
+            without_core(self, |place| {
+                loop {
+                    if let Some(verdict) = waiter.verdict() {
+                        return verdict;
+                    }
+                    place.park();
+                }
+            })
+        })
+    }
+}
