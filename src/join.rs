@@ -1,9 +1,10 @@
 //! Fork and join: two closures, the second of which others may run.
 
+use crate::fork::Reclaimed;
 use crate::job::{Fork, Job, JobRef, Kind, help_fork, keep, unmoor_fork};
 use crate::latch::{Latch, Verdict};
 use crate::primitive::{Ordering, UnsafeCell};
-use crate::worker::{Reclaimed, Worker};
+use crate::worker::Worker;
 use std::any::Any;
 use std::mem::{ManuallyDrop, MaybeUninit};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};

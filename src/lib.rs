@@ -5,6 +5,7 @@
 mod core;
 mod deque;
 mod error;
+mod fork;
 mod job;
 mod join;
 mod latch;
@@ -13,6 +14,7 @@ mod pool;
 mod primitive;
 mod registry;
 mod scope;
+mod search;
 mod seat;
 mod sleep;
 mod source;
@@ -42,6 +44,7 @@ pub mod internals {
         )*};
     }
     open!(
-        core, deque, job, join, latch, map, primitive, registry, scope, seat, sleep, spawn, task, thread, wait, worker
+        core, deque, job, join, latch, map, primitive, registry, scope, search, seat, sleep, spawn, task, thread, wait,
+        worker
     );
 }

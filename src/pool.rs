@@ -90,7 +90,7 @@ impl Pool {
     /// If the pool can't be built: with the [`BuildError`], which says why.
     ///
     /// ```
-    /// let sum: usize = purloin::Pool::global().map(0..10, |n| n).into_iter().sum();
+    /// let sum: usize = purloin::Pool::global().map(0..10usize, |n| n).into_iter().sum();
     /// assert_eq!(sum, 45);
     /// ```
     pub fn global() -> &'static Pool {

@@ -1,0 +1,140 @@
+//! A thread with nothing on its stack: where it looks for work, in which order, and when it stops.
+
+use crate::core::Core;
+use crate::job::JobRef;
+use crate::primitive::{SEARCH_ROUNDS, Steal, back_off, spin_loop};
+use crate::seat::Place;
+use crate::worker::Worker;
+use std::time::Duration;
+
+/// Go's and tokio's number: prime, so that it falls in step with nothing.
+const INJECTOR_TURN: u32 = 61;
+
+impl Worker {
+    /// The next job for a thread with nothing on its stack, if there is one.
+    fn find_work(&self) -> Option<JobRef> {
+        let turn = self.turn.get().wrapping_add(1);
+        self.turn.set(turn);
+        if turn.is_multiple_of(INJECTOR_TURN)
+            && let Some(job) = self.take_injected()
+        {
+            return Some(job);
+        }
+        // SAFETY: this thread holds the core.
+        let own = unsafe { self.core().shared.owner() }.pop();
+        own.or_else(|| self.steal()).or_else(|| self.take_injected())
+    }
+
+    fn take_injected(&self) -> Option<JobRef> {
+        if self.registry().injector.is_empty() {
+            return None;
+        }
+        let job = self.registry().steal_injected()?;
+        self.core().counters.injected.bump();
+        Some(job)
+    }
+
+    /// Takes the oldest job of some other core, beginning with a random one; asks those that have none to share.
+    fn steal(&self) -> Option<JobRef> {
+        let cores = &self.registry().cores;
+        let start = self.next_random() as usize % cores.len();
+        for offset in 0..cores.len() {
+            let victim = (start + offset) % cores.len();
+            if victim != self.core_index()
+                && let Some(job) = self.steal_from(&cores[victim])
+            {
+                self.core().counters.steals.bump();
+                return Some(job);
+            }
+        }
+        None
+    }
+
+    fn steal_from(&self, victim: &Core) -> Option<JobRef> {
+        loop {
+            match victim.shared.steal() {
+                Steal::Success(job) => {
+                    if !victim.shared.is_empty() {
+                        // The chain of wakes: one was woken for perhaps several jobs.
+                        self.registry().work_appeared(true);
+                    }
+                    return Some(job);
+                }
+                Steal::Empty => return None,
+                Steal::Retry => spin_loop(),
+            }
+        }
+    }
+
+    /// Marsaglia's xorshift.
+    fn next_random(&self) -> u32 {
+        let mut x = self.random.get() | 1;
+        x ^= x << 13;
+        x ^= x >> 17;
+        x ^= x << 5;
+        self.random.set(x);
+        x
+    }
+
+    /// Runs a job of a deque or of the injector.
+    fn run(&self, job: JobRef) {
+        // SAFETY: taken out of a queue by this thread, so the right to it is ours.
+        unsafe { (job.kind().run)(job) };
+    }
+
+    /// Looks everywhere for a while.
+    fn search(&self) -> Option<JobRef> {
+        (0..SEARCH_ROUNDS).find_map(|round| {
+            let found = self.find_work();
+            if found.is_none() {
+                back_off(round);
+            }
+            found
+        })
+    }
+
+    /// The life of a pool's thread while it holds a core: until there is nothing to do, or somebody needs the core more.
+    /// `woken` says that it was woken to search. Returns for how long it may nap.
+    pub fn work(&self, place: &Place, mut woken: bool) -> Option<Duration> {
+        let sleep = &self.registry().sleep;
+        let mut searching = woken;
+        loop {
+            let job = if sleep.someone_resumes() {
+                None
+            } else {
+                self.find_work().or_else(|| {
+                    searching = searching || sleep.start_searching(self.registry().cores.len());
+                    if searching { self.search() } else { None }
+                })
+            };
+            let searched = std::mem::take(&mut searching);
+            let Some(job) = job else {
+                if searched {
+                    sleep.give_up_searching();
+                }
+                break;
+            };
+            if searched {
+                self.registry().found_work();
+            }
+            if std::mem::take(&mut woken) {
+                self.core().counters.useful_wakes.bump();
+                sleep.useful();
+            }
+            self.run(job);
+        }
+        let counters = &self.core().counters;
+        counters.parks.bump();
+        if woken {
+            counters.useless_wakes.bump();
+        }
+        self.unload();
+        // Enter first, ask and look after: see `Sleep`.
+        let nap = sleep.stand_by(self.let_go(), place.seat(), woken);
+        for core in &self.registry().cores {
+            core.shared.demand();
+        }
+        self.registry().after_release();
+        nap
+    }
+}
