@@ -1,7 +1,7 @@
 //! The split deque: a private end that its owner alone uses, without atomics, and a shared end that thieves steal from.
 
 use crate::job::JobRef;
-use crate::primitive::{AtomicUsize, CachePadded, Deque, Ordering, PRIVATE_CAPACITY, Steal, Stealer};
+use crate::primitive::{AtomicUsize, CachePadded, Deque, Flaw, Ordering, PRIVATE_CAPACITY, Steal, Stealer, seeded};
 use std::cell::Cell;
 use std::mem::MaybeUninit;
 
@@ -61,7 +61,7 @@ impl PrivateEnd {
         Some((index, unsafe { self.slots[index & MASK].get().assume_init() }))
     }
 
-    /// Forgets the fork of this index, which was shared, and with it that anything below is private.
+    /// Removes the fork of this index, the youngest, which was shared, and so were all below it.
     pub fn forget(&self, index: usize) {
         debug_assert_eq!((index + 1, index + 1), (self.top.get(), self.bottom.get()));
         self.top.set(index);
@@ -153,7 +153,9 @@ impl SharedEnd {
     /// The owner's private end ends lower now. Leaves a request standing.
     pub fn lower(&self, full_at: usize) {
         let limit = self.limit.load(Ordering::Relaxed);
-        if limit != DEMAND {
+        if limit != DEMAND && seeded(Flaw::LoweredByStore) {
+            self.limit.store(full_at, Ordering::Relaxed);
+        } else if limit != DEMAND {
             // Fails only if a thief has written demand meanwhile, which is to stay.
             let _ = self.limit.compare_exchange(limit, full_at, Ordering::Relaxed, Ordering::Relaxed);
         }

@@ -2,7 +2,7 @@
 
 use crate::job::{Fork, Frame, JobRef, Lineage, Ticket};
 use crate::latch::Verdict;
-use crate::primitive::{PRIVATE_CAPACITY, RESERVE, Tick};
+use crate::primitive::{Flaw, PRIVATE_CAPACITY, RESERVE, Tick, seeded};
 use crate::wait::Awaited;
 use crate::worker::Worker;
 use std::ptr;
@@ -52,8 +52,17 @@ impl Worker {
         // Before sharing, so that a request made meanwhile stands.
         shared.clear_demand(self.private.full_at() + wanted.min(self.private.len()));
         for _ in 0..wanted {
-            let Some(job) = self.share_oldest() else { break };
+            let Some(job) = self.share_oldest() else {
+                // Short of the reserve: the next fork is shared too.
+                if self.reserve.get() > 0 && self.has_company() {
+                    shared.demand();
+                }
+                break;
+            };
             owner.push(job);
+        }
+        if seeded(Flaw::DemandClearedLate) {
+            shared.clear_demand(self.private.full_at());
         }
         // Even if nothing was moved: a thread that sleeps may not have seen what is there.
         self.registry().work_appeared(true);
@@ -62,8 +71,16 @@ impl Worker {
     /// Takes the oldest private fork out, ready to be seen by others.
     pub fn share_oldest(&self) -> Option<JobRef> {
         let (index, job) = self.private.take_oldest()?;
+        let early = seeded(Flaw::PublishedUnshared);
+        if early {
+            // SAFETY: this thread holds the core.
+            unsafe { self.core().shared.owner() }.push(job);
+        }
         // SAFETY: the fork is this thread's and was private until now.
         unsafe { Fork::share(job.cast(), self.lineage_at(index)) };
+        if early {
+            return None;
+        }
         self.core().counters.published.bump();
         Some(job)
     }

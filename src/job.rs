@@ -1,7 +1,7 @@
 //! The one-word job that deques carry, what a shared job needs beyond it, and the lineage that tells whose it is.
 
 use crate::latch::Latch;
-use crate::primitive::{AtomicPtr, AtomicUsize, Ordering, UnsafeCell};
+use crate::primitive::{Alive, AtomicPtr, AtomicUsize, Flaw, Ordering, UnsafeCell, seeded};
 use std::cell::Cell;
 use std::mem::MaybeUninit;
 use std::ptr::{self, NonNull};
@@ -187,6 +187,7 @@ pub struct Ticket {
     head: Job,
     fork: AtomicPtr<Fork>,
     counts: AtomicUsize,
+    alive: Alive,
 }
 
 static TICKET: Kind = Kind { run: run_ticket, help: help_ticket, unmoor: same, cancel: cancel_ticket };
@@ -202,6 +203,7 @@ impl Ticket {
             head: Job { kind: &TICKET },
             fork: AtomicPtr::new(fork.cast_mut()),
             counts: AtomicUsize::new(2),
+            alive: Alive::new(),
         }));
         // SAFETY: alive, by the contract.
         let owned = unsafe { &*fork };
@@ -216,6 +218,11 @@ impl Ticket {
     pub fn claim(&self) -> Option<NonNull<Fork>> {
         // Acquire pairs with nothing of its own: the queue carried the fork's content. AcqRel keeps the two claimants in
         // one order, and a claimant's use of the fork after it.
+        if seeded(Flaw::ClaimByLoadAndStore) {
+            let fork = self.fork.load(Ordering::Acquire);
+            self.fork.store(ptr::null_mut(), Ordering::Release);
+            return NonNull::new(fork);
+        }
         NonNull::new(self.fork.swap(ptr::null_mut(), Ordering::AcqRel))
     }
 
@@ -228,7 +235,9 @@ impl Ticket {
         // SAFETY: alive by the caller's count.
         let ticket = unsafe { &*this };
         // AcqRel: the Release half orders this holder's last use before the other's drop, which the Acquire half sees.
-        if ticket.counts.fetch_sub(1, Ordering::AcqRel) == 1 {
+        ticket.alive.touch();
+        let order = if seeded(Flaw::ReleaseRelaxed) { Ordering::Relaxed } else { Ordering::AcqRel };
+        if ticket.counts.fetch_sub(1, order) == 1 {
             // SAFETY: made by `Box::into_raw` in `stand_for`, and this was the last count.
             drop(unsafe { Box::from_raw(this.cast_mut()) });
         }
@@ -284,7 +293,7 @@ pub unsafe fn help_fork(job: JobRef, awaited: *const Lineage) -> bool {
     // SAFETY: shared before it was queued.
     let shared = unsafe { fork.shared() };
     // SAFETY: the fork is unfinished, so its ancestors are alive.
-    if unsafe { shared.lineage.descends_from(awaited) } {
+    if seeded(Flaw::HelpsUnrelated) || unsafe { shared.lineage.descends_from(awaited) } {
         // SAFETY: the entry's right to run it is ours.
         unsafe { (job.kind().run)(job) };
         return true;

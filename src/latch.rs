@@ -1,6 +1,6 @@
 //! A latch: set once by the thread that ends a job, waited for by one thread, and free to disappear the moment it is set.
 
-use crate::primitive::{Alive, Arc, AtomicPtr, AtomicUsize, Ordering};
+use crate::primitive::{Alive, Arc, AtomicPtr, AtomicUsize, Flaw, Ordering, seeded};
 use crate::seat::Seat;
 use std::ptr;
 
@@ -117,16 +117,24 @@ impl Latch {
         let set_to = ptr::without_provenance_mut(verdict.word());
         // Release pairs with the Acquire in `verdict` and in `announce`: the job's result is visible to the waiter.
         // Acquire pairs with the Release in `announce`: the waiter's record is visible here.
-        let waiter = latch.word.swap(set_to, Ordering::AcqRel);
+        let order = if seeded(Flaw::LatchSetRelaxed) { Ordering::Relaxed } else { Ordering::AcqRel };
+        let waiter = latch.word.swap(set_to, order);
+        if seeded(Flaw::LatchTouchedAfterSet) {
+            latch.alive.touch();
+        }
         // From here on the latch may be gone.
         debug_assert!(Verdict::from_word(waiter.addr()).is_none(), "a latch is set once");
-        if !waiter.is_null() {
+        let forgotten = verdict == Verdict::Returned && seeded(Flaw::ReturnedWithoutWake);
+        if !waiter.is_null() && !forgotten {
             // SAFETY: an announced waiter stays in place until it has its verdict, which only the store below gives.
             let waiter = unsafe { &*waiter };
             let seat = Arc::clone(&waiter.seat);
             waiter.alive.touch();
             // Release pairs with the Acquire in `Waiter::verdict`, and passes on what the swap acquired or made.
             waiter.verdict.store(verdict.word(), Ordering::Release);
+            if seeded(Flaw::WaiterTouchedAfterVerdict) {
+                waiter.alive.touch();
+            }
             // From here on the waiter may be gone; the seat is held by our own count.
             seat.unpark();
         }

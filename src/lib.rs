@@ -44,7 +44,6 @@ pub mod internals {
         )*};
     }
     open!(
-        core, deque, job, join, latch, map, primitive, registry, scope, search, seat, sleep, spawn, task, thread, wait,
-        worker
+        core, deque, job, join, latch, map, primitive, registry, scope, seat, sleep, spawn, task, thread, wait, worker
     );
 }

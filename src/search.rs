@@ -12,7 +12,7 @@ const INJECTOR_TURN: u32 = 61;
 
 impl Worker {
     /// The next job for a thread with nothing on its stack, if there is one.
-    fn find_work(&self) -> Option<JobRef> {
+    pub fn find_work(&self) -> Option<JobRef> {
         let turn = self.turn.get().wrapping_add(1);
         self.turn.set(turn);
         if turn.is_multiple_of(INJECTOR_TURN)
@@ -77,7 +77,7 @@ impl Worker {
     }
 
     /// Runs a job of a deque or of the injector.
-    fn run(&self, job: JobRef) {
+    pub fn run(&self, job: JobRef) {
         // SAFETY: taken out of a queue by this thread, so the right to it is ours.
         unsafe { (job.kind().run)(job) };
     }

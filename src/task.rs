@@ -3,7 +3,7 @@
 use crate::error::JoinError;
 use crate::job::{Job, JobRef, Kind, Lineage, NOBODY, same};
 use crate::latch::{Latch, Verdict, Waiter};
-use crate::primitive::{Arc, AtomicUsize, Ordering, UnsafeCell};
+use crate::primitive::{Alive, Arc, AtomicUsize, Flaw, Ordering, UnsafeCell, seeded};
 use crate::registry::Registry;
 use crate::seat::with_place;
 use crate::wait::Awaited;
@@ -57,6 +57,7 @@ struct Head<H> {
     thief: AtomicUsize,
     latch: Latch,
     home: H,
+    alive: Alive,
 }
 
 /// A task: the head, then the closure that becomes the result.
@@ -102,6 +103,7 @@ where
             thief: AtomicUsize::new(NOBODY),
             latch: Latch::new(),
             home,
+            alive: Alive::new(),
         },
         body: UnsafeCell::new(Body::<F, T>::Closure(closure)),
     });
@@ -129,6 +131,10 @@ where
             return true;
         }
         // AcqRel: claimants are in one order; the loser of the claim touches nothing.
+        if seeded(Flaw::TaskClaimedByStore) {
+            self.head.state.store(state | CLAIMED, Ordering::Release);
+            return state & CLAIMED == 0;
+        }
         state & CLAIMED == 0 && self.head.state.fetch_or(CLAIMED, Ordering::AcqRel) & CLAIMED == 0
     }
 
@@ -136,12 +142,19 @@ where
     unsafe fn release_entry(this: NonNull<()>) {
         // SAFETY: alive by the entry's count.
         let task = unsafe { this.cast::<Self>().as_ref() };
+        task.head.alive.touch();
+        if seeded(Flaw::EntryFreesEarly) {
+            // SAFETY: none, which is the flaw. The memory itself stays, for the models to see who still uses it.
+            return unsafe { std::ptr::drop_in_place(this.cast::<Self>().as_ptr()) };
+        }
         // Acquire on the load pairs with the Release of the handle's drop, as does the Acquire half of the `fetch_and`,
         // whose Release half pairs with the handle's own Acquire: the last one out frees.
         let alone = task.head.state.load(Ordering::Acquire) & HANDLE == 0;
         if alone || task.head.state.fetch_and(!ENTRY, Ordering::AcqRel) & HANDLE == 0 {
-            // SAFETY: neither entry nor handle is left. The handle may have been dropped between DONE and now.
-            unsafe { task.discard() };
+            if !seeded(Flaw::ResultLeftToHandle) {
+                // SAFETY: neither entry nor handle is left. The handle may have been dropped between DONE and now.
+                unsafe { task.discard() };
+            }
             // SAFETY: as above.
             unsafe { Self::free(this) };
         }
@@ -370,6 +383,7 @@ impl<T, H: Home> Handle<T, H> {
     unsafe fn release(&self) -> bool {
         // SAFETY: alive by the handle's count.
         let head = unsafe { self.task.as_ref() };
+        head.alive.touch();
         // Release pairs with the Acquires in `claim`, `finish` and `release_entry`; Acquire with their Releases.
         head.state.fetch_and(!HANDLE, Ordering::AcqRel) & ENTRY == 0
     }

@@ -1,7 +1,7 @@
 //! crossbeam's deque and injector, behind the facade's wrappers, keep the contract that the models' stand-ins are checked
 //! against. On real threads a race shows little; each is played some thousand times for what it may show.
 
-#[path = "contract/deque.rs"]
+#[path = "contract/mod.rs"]
 mod contract;
 // The facade is private to the library; this compiles the very file a second time.
 #[allow(dead_code, unused_imports, unused_macros)]
@@ -19,10 +19,11 @@ const PLAYS: usize = 1_000;
 
 #[test]
 fn sequential() {
-    for (name, part) in contract::SEQUENTIAL {
+    for (name, part) in contract::deque::SEQUENTIAL {
         println!("{name}");
         part();
     }
+    contract::injector::is_fifo();
 }
 
 /// Beyond what the stand-ins model: the ring grows and shrinks.
@@ -59,17 +60,17 @@ fn injector_grows() {
 fn races() {
     for main in BOTH {
         for _ in 0..PLAYS {
-            contract::last_item(Deque::new(), main);
-            contract::two_items(Deque::new(), main);
-            contract::two_thieves(Deque::new(), main);
-            contract::wrap(Deque::new(), main);
-            contract::flag_after_push(Deque::new(), main);
-            contract::two_producers(Injector::new(), main);
-            contract::two_consumers(Injector::new(), main);
-            contract::flag_after_inject(Injector::new(), main);
+            contract::deque::last_item(Deque::new(), main);
+            contract::deque::two_items(Deque::new(), main);
+            contract::deque::two_thieves(Deque::new(), main);
+            contract::deque::wrap(Deque::new(), main);
+            contract::deque::flag_after_push(Deque::new(), main);
+            contract::injector::two_producers(Injector::new(), main);
+            contract::injector::two_consumers(Injector::new(), main);
+            contract::injector::flag_after_push(Injector::new(), main);
             for look in [Look::IsEmpty, Look::Steal] {
-                contract::sleeper_looks_at_deque(Deque::new(), main, look);
-                contract::sleeper_looks_at_injector(Injector::new(), main, look);
+                contract::deque::sleeper_looks_at(Deque::new(), main, look);
+                contract::injector::sleeper_looks_at(Injector::new(), main, look);
             }
         }
     }

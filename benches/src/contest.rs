@@ -1,5 +1,5 @@
-//! How samples are taken: in each round every entrant gives one sample, so that whatever drifts hits all alike, and ratios
-//! are taken within a round before their median is.
+//! How samples are taken: in each round every entrant gives one sample, so that whatever drifts hits all alike, and
+//! ratios are taken within a round before their median is.
 
 use std::time::Duration;
 
@@ -76,7 +76,8 @@ impl<'a> Contest<'a> {
         for_each(&mut Entry { contest: self, threads, work, sampler, alone: false });
     }
 
-    /// The same, but each runtime is started for the sample and ended after it, so that no other is there to be charged for.
+    /// The same, but each runtime is started for the sample and ended after it, so that no other is there to be
+    /// charged for.
     pub fn enter_all_alone<W, S>(&mut self, threads: usize, work: &'a W, sampler: S)
     where
         W: Workload,

@@ -1,5 +1,5 @@
-//! The heap, counted on demand. Counting touches shared counters at every allocation, which would slow the contenders that
-//! allocate most, so it is on only in passes that are not timed.
+//! The heap, counted on demand. Counting touches shared counters at every allocation, which would slow the contenders
+//! that allocate most, so it is on only in passes that are not timed.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
@@ -12,7 +12,8 @@ static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 /// The system's allocator, with counters.
 pub struct Counting;
 
-// SAFETY: every call goes to the system's allocator as it came, which keeps the contract of `GlobalAlloc`; the counters allocate nothing.
+// SAFETY: every call goes to the system's allocator as it came, which keeps the contract of `GlobalAlloc`; the
+// counters allocate nothing.
 unsafe impl GlobalAlloc for Counting {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
@@ -37,7 +38,8 @@ unsafe impl GlobalAlloc for Counting {
         if WATCHED.load(Relaxed) {
             count(size as i64 - layout.size() as i64);
         }
-        // SAFETY: `pointer` came from `System` by way of this allocator, with this `layout`, and `size` is not zero and fits, as the caller promises.
+        // SAFETY: `pointer` came from `System` by way of this allocator, with this `layout`, and `size` is not zero
+        // and fits, as the caller promises.
         unsafe { System.realloc(pointer, layout, size) }
     }
 }

@@ -9,8 +9,9 @@
 //! cargo run --release --package purloin-benches --features forte --ignore-rust-version
 //! ```
 //!
-//! Read in this order: [`contenders`] (what a runtime is here), [`contest`] (how samples are taken), [`lines`] (the work, and
-//! the bar that each piece of work sets), [`report`] (table and JSON). [`busy`], [`usage`] and [`heap`] are the instruments.
+//! Read in this order: [`contenders`] (what a runtime is here), [`contest`] (how samples are taken), [`lines`] (the
+//! work, and the bar that each piece of work sets), [`report`] (table and JSON). [`busy`], [`usage`] and [`heap`] are
+//! the instruments.
 
 pub mod busy;
 pub mod contenders;

@@ -14,7 +14,8 @@ use serde::Serialize;
 
 /// purloin beside its rivals: the same work on all, in alternating rounds of one process.
 ///
-/// Each line says what it must reach and whether it did; that is for information, and the exit code does not depend on it.
+/// Each line says what it must reach and whether it did; that is for information, and the exit code does not depend
+/// on it.
 #[derive(Parser)]
 struct Arguments {
     /// Only the lines whose name contains NAME; may be given more than once

@@ -2,13 +2,15 @@
 //! models notice when they do not.
 
 mod common;
-#[path = "../../tests/contract/deque.rs"]
+#[path = "../../tests/contract/mod.rs"]
 mod contract;
 
 use common::{Bound, Witness, check, fails_with};
 use contract::{BOTH, Look, Main, Outcome};
 use loom::thread;
-use purloin::internals::{AtomicUsize, Bug, CAPACITY as RING, Deque, Injector, Ordering, Steal, fence};
+use purloin_loom::internals::primitive::{AtomicUsize, Bug, Deque, Injector, Ordering, Steal, fence};
+
+const RING: usize = Deque::<usize>::CAPACITY;
 
 /// A race with a deque.
 type DequeRace = fn(Deque<usize>, Main) -> Outcome;
@@ -77,9 +79,10 @@ const NOT_VISIBLE: &str = "took an item whose write is not visible to the taker"
 
 #[test]
 fn sequential() {
-    for (name, part) in contract::SEQUENTIAL {
+    for (name, part) in contract::deque::SEQUENTIAL {
         assert_eq!(check(name, Bound::Unbounded, part).iterations, 1);
     }
+    check("the injector is a queue", Bound::Unbounded, contract::injector::is_fifo);
 }
 
 #[test]
@@ -119,7 +122,7 @@ const LEFT: Expected = ("an item was left by all", |outcome| outcome.left > 0);
 #[test]
 fn last_item() {
     let expected = [OWNER_WON, OWNER_LOST, THIEF_WON, RETRY, EMPTY];
-    explore_deque("last item", Bound::Unbounded, 1_000, &expected, contract::last_item);
+    explore_deque("last item", Bound::Unbounded, 1_000, &expected, contract::deque::last_item);
 }
 
 #[test]
@@ -133,7 +136,7 @@ fn two_items() {
         ("each got one", |outcome| (outcome.popped, outcome.stolen[0]) == (1, 1)),
         ("the thief got both", |outcome| outcome.stolen[0] == 2),
     ];
-    explore_deque("two items", Bound::Unbounded, 1_000, &expected, contract::two_items);
+    explore_deque("two items", Bound::Unbounded, 1_000, &expected, contract::deque::two_items);
 }
 
 #[test]
@@ -144,7 +147,7 @@ fn two_thieves() {
         ("the owner and the first thief", |outcome| outcome.popped == 1 && outcome.stolen == [1, 0]),
         ("the owner and the second thief", |outcome| outcome.popped == 1 && outcome.stolen == [0, 1]),
     ];
-    explore_deque("two thieves", Bound::Default, 400, &expected, contract::two_thieves);
+    explore_deque("two thieves", Bound::Default, 400, &expected, contract::deque::two_thieves);
 }
 
 #[test]
@@ -155,20 +158,20 @@ fn wrap() {
         ("the slot was used again beside a thief that lost", |outcome| outcome.pushed > RING && outcome.retries > 0),
         ("the slot was not used again", |outcome| outcome.pushed == RING),
     ];
-    explore_deque("wrap", Bound::Default, 100, &expected, contract::wrap);
+    explore_deque("wrap", Bound::Default, 100, &expected, contract::deque::wrap);
 }
 
 #[test]
 fn flag_after_push() {
     let expected = [THIEF_WON, LEFT];
-    explore_deque("flag after push", Bound::Unbounded, 4, &expected, contract::flag_after_push);
+    explore_deque("flag after push", Bound::Unbounded, 4, &expected, contract::deque::flag_after_push);
 }
 
 #[test]
 fn sleeper_looks_at_deque() {
     for look in [Look::IsEmpty, Look::Steal] {
         explore_sleeper("sleeper looks at deque", move |main| {
-            contract::sleeper_looks_at_deque(Deque::new(), main, look)
+            contract::deque::sleeper_looks_at(Deque::new(), main, look)
         });
     }
 }
@@ -194,15 +197,15 @@ fn explore_sleeper(name: &'static str, play: impl Fn(Main) -> (bool, bool) + Cop
 #[test]
 fn deque_bugs_are_found() {
     use Bound::{Default, Unbounded};
-    deque_finds(Bug::PushWithoutFence, NOT_VISIBLE, Unbounded, contract::two_items);
-    deque_finds(Bug::PushByReleaseStore, NOT_VISIBLE, Unbounded, contract::two_items);
-    deque_finds(Bug::PopWithoutFence, "item 1 was taken 2 times", Unbounded, contract::two_items);
-    deque_finds(Bug::PopWithoutExchange, "item 0 was taken 2 times", Unbounded, contract::last_item);
-    deque_finds(Bug::PopWithoutRestore, "item 1 was lost", Unbounded, contract::last_item);
-    deque_finds(Bug::StealWithoutFence, "item 1 was taken 2 times", Unbounded, contract::two_items);
-    deque_finds(Bug::StealWithoutExchange, "item 0 was taken 2 times", Unbounded, contract::last_item);
-    deque_finds(Bug::StealWithoutExchange, "item 0 was taken 2 times", Default, contract::two_thieves);
-    deque_finds(Bug::StealWithoutExchange, "item 0 was taken 2 times", Default, contract::wrap);
+    deque_finds(Bug::PushWithoutFence, NOT_VISIBLE, Unbounded, contract::deque::two_items);
+    deque_finds(Bug::PushByReleaseStore, NOT_VISIBLE, Unbounded, contract::deque::two_items);
+    deque_finds(Bug::PopWithoutFence, "item 1 was taken 2 times", Unbounded, contract::deque::two_items);
+    deque_finds(Bug::PopWithoutExchange, "item 0 was taken 2 times", Unbounded, contract::deque::last_item);
+    deque_finds(Bug::PopWithoutRestore, "item 1 was lost", Unbounded, contract::deque::last_item);
+    deque_finds(Bug::StealWithoutFence, "item 1 was taken 2 times", Unbounded, contract::deque::two_items);
+    deque_finds(Bug::StealWithoutExchange, "item 0 was taken 2 times", Unbounded, contract::deque::last_item);
+    deque_finds(Bug::StealWithoutExchange, "item 0 was taken 2 times", Default, contract::deque::two_thieves);
+    deque_finds(Bug::StealWithoutExchange, "item 0 was taken 2 times", Default, contract::deque::wrap);
 }
 
 #[test]
@@ -210,7 +213,7 @@ fn deque_sleep_bugs_are_found() {
     let message = "the item was missed and so was the sleeper";
     for (bug, look) in [(Bug::EmptyWithoutFence, Look::IsEmpty), (Bug::StealWithoutFence, Look::Steal)] {
         finds(bug, message, Bound::Unbounded, move |main| {
-            contract::sleeper_looks_at_deque(Deque::seeded(bug), main, look);
+            contract::deque::sleeper_looks_at(Deque::seeded(bug), main, look);
         });
     }
 }
@@ -220,7 +223,7 @@ fn deque_sleep_bugs_are_found() {
 #[test]
 fn two_producers() {
     let expected = [EMPTY, LEFT, ("the thief got two items", |outcome| outcome.stolen[0] == 2)];
-    explore_injector("two producers", Bound::Default, 1_000, &expected, contract::two_producers);
+    explore_injector("two producers", Bound::Default, 1_000, &expected, contract::injector::two_producers);
 }
 
 #[test]
@@ -232,20 +235,20 @@ fn two_consumers() {
         ("the second thief took an item", |outcome| outcome.stolen == [0, 1]),
         ("each thief took an item", |outcome| outcome.stolen == [1, 1]),
     ];
-    explore_injector("two consumers", Bound::Default, 400, &expected, contract::two_consumers);
+    explore_injector("two consumers", Bound::Default, 400, &expected, contract::injector::two_consumers);
 }
 
 #[test]
 fn flag_after_inject() {
     let expected = [THIEF_WON, LEFT];
-    explore_injector("flag after inject", Bound::Unbounded, 4, &expected, contract::flag_after_inject);
+    explore_injector("flag after inject", Bound::Unbounded, 4, &expected, contract::injector::flag_after_push);
 }
 
 #[test]
 fn sleeper_looks_at_injector() {
     for look in [Look::IsEmpty, Look::Steal] {
         explore_sleeper("sleeper looks at injector", move |main| {
-            contract::sleeper_looks_at_injector(Injector::new(), main, look)
+            contract::injector::sleeper_looks_at(Injector::new(), main, look)
         });
     }
 }
@@ -253,13 +256,13 @@ fn sleeper_looks_at_injector() {
 #[test]
 fn injector_bugs_are_found() {
     use Bound::Default;
-    injector_finds(Bug::InjectWithoutExchange, "was lost", Default, contract::two_producers);
-    injector_finds(Bug::InjectWithoutRelease, NOT_VISIBLE, Default, contract::two_producers);
-    injector_finds(Bug::DrawWithoutExchange, "item 0 was taken 2 times", Default, contract::two_consumers);
-    injector_finds(Bug::DrawWithoutWait, NOT_VISIBLE, Default, contract::two_consumers);
+    injector_finds(Bug::InjectWithoutExchange, "was lost", Default, contract::injector::two_producers);
+    injector_finds(Bug::InjectWithoutRelease, NOT_VISIBLE, Default, contract::injector::two_producers);
+    injector_finds(Bug::DrawWithoutExchange, "item 0 was taken 2 times", Default, contract::injector::two_consumers);
+    injector_finds(Bug::DrawWithoutWait, NOT_VISIBLE, Default, contract::injector::two_consumers);
     let bug = Bug::DrawWithoutFence;
     let message = "the item was missed and so was the sleeper";
     finds(bug, message, Bound::Unbounded, move |main| {
-        contract::sleeper_looks_at_injector(Injector::seeded(bug), main, Look::Steal);
+        contract::injector::sleeper_looks_at(Injector::seeded(bug), main, Look::Steal);
     });
 }

@@ -10,16 +10,50 @@ mod real;
 pub use real::*;
 
 #[cfg(purloin_loom)]
+mod atomic;
+#[cfg(purloin_loom)]
 mod model;
 #[cfg(purloin_loom)]
 mod standin;
 #[cfg(purloin_loom)]
 pub use model::*;
 #[cfg(purloin_loom)]
-pub use standin::{Deque, Injector, Stealer};
+pub use standin::{Bug, Deque, Injector, Stealer};
 
 pub use std::sync::Arc;
 pub use std::sync::atomic::Ordering;
+
+/// A mistake in a protocol that can be built in on request, so that the models can show that they would find it: see
+/// [`seeded`]. Outside the models it is a constant `false`, and the mistake is not compiled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flaw {
+    /// `Latch::set` uses the latch after the swap that sets it.
+    LatchTouchedAfterSet,
+    /// `Latch::set` uses the waiter after telling it the verdict.
+    WaiterTouchedAfterVerdict,
+    /// `Latch::set` publishes nothing: a relaxed swap.
+    LatchSetRelaxed,
+    /// `Latch::set` does not wake a parked waiter to whom it gives a job back.
+    ReturnedWithoutWake,
+    /// `Ticket::claim` looks, then writes.
+    ClaimByLoadAndStore,
+    /// `Ticket::release` drops a count without ordering the uses before it.
+    ReleaseRelaxed,
+    /// A task's entry leaves the result to a handle that leaves it to the entry.
+    ResultLeftToHandle,
+    /// A task's entry frees the task though its handle is left.
+    EntryFreesEarly,
+    /// A task's entry claims it by looking and then writing, which also undoes what others wrote.
+    TaskClaimedByStore,
+    /// `Worker::replenish` clears demand after it has shared.
+    DemandClearedLate,
+    /// `SharedEnd::lower` writes over a request.
+    LoweredByStore,
+    /// A fork is put into the shared end before its shared part is written.
+    PublishedUnshared,
+    /// A waiting thread runs whatever it finds at its thief's.
+    HelpsUnrelated,
+}
 
 /// What a look into a shared queue found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,16 +3,17 @@
 //! Differences that are meant: a park with a time-out is a park without one, so that no time-out can hide a lost
 //! wake-up; the clock stands still; capacities and rounds are as small as they can be.
 
+use super::{Arc, Flaw};
 use std::io;
 use std::time::Duration;
 
+pub use super::atomic::{AtomicBool, AtomicPtr, AtomicUsize, fence};
 pub use loom::cell::UnsafeCell;
-pub use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, fence};
 pub use loom::thread::yield_now;
 pub use loom::thread::yield_now as spin_loop;
 pub use std::sync::OnceLock;
 
-use loom::sync::{Arc as LoomArc, Condvar, Mutex as LoomMutex};
+use loom::sync::{Condvar, Mutex as LoomMutex};
 
 /// Pending forks that a worker keeps to itself; a power of two.
 pub const PRIVATE_CAPACITY: usize = 4;
@@ -26,6 +27,29 @@ pub const WAIT_ROUNDS: u32 = 1;
 pub const KEEP_CORE: Option<Duration> = None;
 /// Useless wakes in a row after which waking becomes lazy: never, since a nap has no end here.
 pub const PATIENCE: u32 = u32::MAX;
+
+std::thread_local! {
+    /// All threads of a model run on one thread of the operating system, and each test on its own.
+    static SEEDED: std::cell::Cell<Option<Flaw>> = const { std::cell::Cell::new(None) };
+}
+
+/// Whether that mistake is built in.
+pub fn seeded(flaw: Flaw) -> bool {
+    SEEDED.get() == Some(flaw)
+}
+
+/// Builds that mistake in for the time of `body`, which explores models.
+pub fn with_flaw<R>(flaw: Flaw, body: impl FnOnce() -> R) -> R {
+    struct Repair;
+    impl Drop for Repair {
+        fn drop(&mut self) {
+            SEEDED.set(None);
+        }
+    }
+    SEEDED.set(Some(flaw));
+    let _repair = Repair;
+    body()
+}
 
 /// Lets another thread run.
 pub fn back_off(_round: u32) {
@@ -73,23 +97,24 @@ struct ParkState {
 }
 
 /// A parking place for one thread: a token under a mutex and condition variable (loom's own `park` loses an unpark that
-/// comes while the thread yields).
+/// comes while the thread yields). Held by std's counts: a place is a thread-local, and one that is left over when a model
+/// fails is dropped outside of it, where loom's count may not be.
 #[derive(Debug)]
-pub struct Parker(LoomArc<ParkState>);
+pub struct Parker(Arc<ParkState>);
 
 /// The waker's side of a [`Parker`].
 #[derive(Debug, Clone)]
-pub struct Unparker(LoomArc<ParkState>);
+pub struct Unparker(Arc<ParkState>);
 
 impl Parker {
     /// A place without a token.
     pub fn new() -> Self {
-        Parker(LoomArc::new(ParkState { token: LoomMutex::new(false), arrived: Condvar::new() }))
+        Parker(Arc::new(ParkState { token: LoomMutex::new(false), arrived: Condvar::new() }))
     }
 
     /// The waker's side.
     pub fn unparker(&self) -> Unparker {
-        Unparker(LoomArc::clone(&self.0))
+        Unparker(Arc::clone(&self.0))
     }
 
     /// Waits for the token and consumes it.
@@ -115,24 +140,52 @@ impl Unparker {
     }
 }
 
-/// Marks memory whose end of life is part of a protocol: a use after the end, or beside it, is a data race to loom.
+/// Marks memory whose end of life is part of a protocol: a use after the end, or beside it, is a data race to loom, and
+/// an end that never comes is a leak. A panic on its way through frames counts for nothing.
 #[derive(Debug)]
-pub struct Alive(UnsafeCell<()>);
+pub struct Alive {
+    uses: UnsafeCell<()>,
+    /// 0: alive; 1: ended; 2: dropped. Not modelled.
+    state: std::sync::atomic::AtomicUsize,
+    _leak: loom::alloc::Track<()>,
+}
 
 impl Alive {
     /// A mark on live memory.
     pub fn new() -> Self {
-        Alive(UnsafeCell::new(()))
+        Alive {
+            uses: UnsafeCell::new(()),
+            state: std::sync::atomic::AtomicUsize::new(0),
+            _leak: loom::alloc::Track::new(()),
+        }
     }
 
     /// Says that the memory is used now.
     pub fn touch(&self) {
-        self.0.with(|_| ());
+        if !panicking() {
+            self.uses.with(|_| ());
+            assert_eq!(self.state.load(super::Ordering::Relaxed), 0, "used after its end");
+        }
     }
 
     /// Says that the memory goes away now.
     pub fn end(&self) {
-        self.0.with_mut(|_| ());
+        if !panicking() {
+            self.uses.with_mut(|_| ());
+            assert_eq!(self.state.swap(1, super::Ordering::Relaxed), 0, "ended after its end");
+        }
+    }
+}
+
+impl Drop for Alive {
+    /// The end at the latest.
+    fn drop(&mut self) {
+        if !panicking() {
+            if self.state.load(super::Ordering::Relaxed) == 0 {
+                self.uses.with_mut(|_| ());
+            }
+            assert_ne!(self.state.swap(2, super::Ordering::Relaxed), 2, "dropped twice");
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The primitives of the library proper: std, parking_lot and crossbeam.
 
-use super::Steal;
+use super::{Flaw, Steal};
 use crossbeam_deque as cb;
 use std::io;
 use std::time::{Duration, Instant};
@@ -25,6 +25,12 @@ pub const WAIT_ROUNDS: u32 = 48;
 pub const KEEP_CORE: Option<Duration> = Some(Duration::from_micros(100));
 /// Useless wakes in a row after which waking becomes lazy.
 pub const PATIENCE: u32 = 3;
+
+/// Whether that mistake is built in: never.
+#[inline(always)]
+pub const fn seeded(_flaw: Flaw) -> bool {
+    false
+}
 
 /// Spins for about 2^`round` pauses, and yields to the operating system once that is no longer short.
 #[inline]

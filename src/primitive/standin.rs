@@ -26,7 +26,7 @@ use std::marker::PhantomData;
 use std::sync::Mutex;
 
 /// How many items a deque holds at most, and how many an injector takes in its life. A power of two.
-pub const CAPACITY: usize = 8;
+const CAPACITY: usize = 8;
 
 /// A mistake built in on request, so that the models can show that they would find it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,6 +121,9 @@ pub struct Deque<T> {
 }
 
 impl<T: Copy> Deque<T> {
+    /// How many items fit in.
+    pub const CAPACITY: usize = CAPACITY;
+
     /// An empty deque.
     pub fn new() -> Self {
         Self::build(None)

@@ -2,7 +2,7 @@
 //!
 //! ```sh
 //! cargo build --release --package purloin-benches --bin fork_cost
-//! for runtime in calls purloin rayon chili; do
+//! for runtime in serial purloin rayon chili; do
 //!     valgrind --tool=callgrind --callgrind-out-file=/dev/null --toggle-collect='*fork_cost::measured*' \
 //!         target/release/fork_cost $runtime
 //! done
@@ -11,7 +11,7 @@
 //! Each prints its forks, and valgrind the instructions ("Collected") inside `measured`. A fork's instructions are
 //!
 //! ```text
-//! (Collected of the runtime - Collected of calls) / forks
+//! (Collected of the runtime - Collected of serial) / forks
 //! ```
 //!
 //! One core, so nothing is stolen. Start-up and the way in and out of the pool are not counted.
@@ -19,7 +19,7 @@
 use std::hint::black_box;
 
 use clap::{Parser, ValueEnum};
-use purloin_benches::contenders::{Calls, Chili, Purloin, Rayon, Runtime, Serial};
+use purloin_benches::contenders::{Chili, Purloin, Rayon, Runtime, Serial};
 use purloin_benches::lines::{fib, forks};
 
 #[derive(Parser)]
@@ -34,7 +34,6 @@ struct Arguments {
 #[derive(Clone, Copy, ValueEnum)]
 enum Choice {
     Serial,
-    Calls,
     Purloin,
     Rayon,
     Chili,
@@ -55,7 +54,6 @@ fn main() {
     let Arguments { runtime, n } = Arguments::parse();
     match runtime {
         Choice::Serial => count::<Serial>(n),
-        Choice::Calls => count::<Calls>(n),
         Choice::Purloin => count::<Purloin>(n),
         Choice::Rayon => count::<Rayon>(n),
         Choice::Chili => count::<Chili>(n),

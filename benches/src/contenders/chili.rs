@@ -1,4 +1,5 @@
-//! chili: heartbeat scheduling, and the least cost of a fork among the rivals. It has neither scopes with tasks nor spawns.
+//! chili: heartbeat scheduling, and the least cost of a fork among the rivals. It has neither scopes with tasks nor
+//! spawns.
 
 use std::num::NonZero;
 

@@ -33,8 +33,8 @@ impl Runtime for Forte {
         POOL.with_worker(|mut worker| work(&mut worker))
     }
 
-    /// Forte begins with its second argument and offers its first, unless it has offered enough: then it offers neither and
-    /// begins with its first. So in deep recursion it mostly visits in the other order than the rest.
+    /// Forte begins with its second argument and offers its first, unless it has offered enough: then it offers
+    /// neither and begins with its first. So in deep recursion it mostly visits in the other order than the rest.
     #[inline(always)]
     fn fork<A, B, RA, RB>(context: &mut Self::Context<'_>, first: A, second: B) -> (RA, RB)
     where

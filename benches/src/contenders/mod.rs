@@ -1,4 +1,5 @@
-//! The runtimes that compete, each behind the same few traits, so that a workload is written once and compiled for each.
+//! The runtimes that compete, each behind the same few traits, so that a workload is written once and compiled for
+//! each.
 
 mod chili;
 #[cfg(feature = "forte")]
@@ -15,7 +16,7 @@ pub use self::chili::Chili;
 pub use self::forte::Forte;
 pub use self::purloin::Purloin;
 pub use self::rayon::Rayon;
-pub use self::serial::{Calls, Serial};
+pub use self::serial::Serial;
 pub use self::tokio::Tokio;
 
 /// A fork-join runtime.
@@ -35,8 +36,8 @@ pub trait Runtime: Sync {
         F: FnOnce(&mut Self::Context<'_>) -> T + Send,
         T: Send;
 
-    /// Runs both, perhaps at the same time: this thread begins with `first` and offers `second` to the others, whichever of
-    /// its arguments the runtime itself begins with.
+    /// Runs both, perhaps at the same time: this thread begins with `first` and offers `second` to the others,
+    /// whichever of its arguments the runtime itself begins with.
     fn fork<A, B, RA, RB>(context: &mut Self::Context<'_>, first: A, second: B) -> (RA, RB)
     where
         A: FnOnce(&mut Self::Context<'_>) -> RA + Send,
@@ -47,7 +48,8 @@ pub trait Runtime: Sync {
 
 /// A runtime with scopes in which borrowed tasks are spawned.
 pub trait Scopes: Runtime {
-    /// From a thread outside: opens a scope, spawns `count` times `task` in it, runs `then` in the scope, and waits for all.
+    /// From a thread outside: opens a scope, spawns `count` times `task` in it, runs `then` in the scope, and waits
+    /// for all.
     fn scope<F, G>(&self, count: usize, task: F, then: G)
     where
         F: Fn() + Copy + Send + Sync,

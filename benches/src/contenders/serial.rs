@@ -1,4 +1,4 @@
-//! The baselines: no runtime at all.
+//! The baseline: no runtime at all.
 
 use std::hint::black_box;
 
@@ -32,42 +32,6 @@ impl Runtime for Serial {
         RB: Send,
     {
         (first(&mut ()), second(&mut ()))
-    }
-}
-
-/// Serial too, but both halves stay calls. In `fib` the compiler turns the second into a loop, which is worth more than a
-/// fork costs and which no runtime can allow; so the cost of forking is what it adds to this.
-pub struct Calls;
-
-impl Runtime for Calls {
-    const NAME: &'static str = "calls";
-    type Context<'c> = ();
-
-    fn start(_threads: usize) -> Self {
-        Calls
-    }
-
-    fn region<F, T>(&self, work: F) -> T
-    where
-        F: FnOnce(&mut ()) -> T + Send,
-        T: Send,
-    {
-        work(&mut ())
-    }
-
-    #[inline(always)]
-    fn fork<A, B, RA, RB>((): &mut (), first: A, second: B) -> (RA, RB)
-    where
-        A: FnOnce(&mut ()) -> RA + Send,
-        B: FnOnce(&mut ()) -> RB + Send,
-        RA: Send,
-        RB: Send,
-    {
-        let first = first(&mut ());
-        let second = second(&mut ());
-        // No instruction, but something that is left to do after the second call.
-        black_box(());
-        (first, second)
     }
 }
 

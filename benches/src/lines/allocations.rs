@@ -23,13 +23,17 @@ struct Entry<'c>(&'c mut Contest<'static>);
 impl ForEach for Entry<'_> {
     fn runtime<R: Runtime + 'static>(&mut self) {
         let runtime = R::start(1);
+        // What other threads allocate meanwhile is no fork's doing, nor is a queue's growth at first: so the least of
+        // some.
         let counted = move || {
             runtime.region(|context| {
-                // Queues grow to their size once; that is no fork's doing.
-                black_box(fib::<R>(context, black_box(N)));
-                let watch = Watch::start();
-                black_box(fib::<R>(context, black_box(N)));
-                watch.allocations() as f64 / forks(N) as f64
+                let mut count = || {
+                    let watch = Watch::start();
+                    black_box(fib::<R>(context, black_box(N)));
+                    watch.allocations()
+                };
+                let least = (0..5).map(|_| count()).min().unwrap_or(0);
+                least as f64 / forks(N) as f64
             })
         };
         self.0.enter(R::NAME, counted);

@@ -1,5 +1,5 @@
-//! Late hunger: the other core runs dry only after this one has forked its last coarse job and gone into a long leaf, where
-//! it can answer no request. What it did not share ahead of need stays out of reach until the leaf ends.
+//! Late hunger: the other core runs dry only after this one has forked its last coarse job and gone into a long leaf,
+//! where it can answer no request. What it did not share ahead of need stays out of reach until the leaf ends.
 
 use super::{Bar, Line};
 use crate::busy::{Seeded, busy};

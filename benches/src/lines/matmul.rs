@@ -16,8 +16,8 @@ pub const LINES: &[Line] = &[Line {
 /// Side of the blocks that are multiplied in one loop nest.
 const BLOCK: usize = 32;
 
-/// Matrices lie as four quadrants one after the other, each laid out likewise, down to blocks row by row: so a quadrant is a
-/// slice, and threads can be given theirs by `split_at_mut`.
+/// Matrices lie as four quadrants one after the other, each laid out likewise, down to blocks row by row: so a
+/// quadrant is a slice, and threads can be given theirs by `split_at_mut`.
 fn place(side: usize, row: usize, column: usize) -> usize {
     if side == BLOCK {
         return row * BLOCK + column;

@@ -29,7 +29,8 @@ pub const LINES: &[Line] = &[
     },
 ];
 
-/// One thread, and that one is busy with opening the scope: so nearly all tasks are pending when it has spawned the last.
+/// One thread, and that one is busy with opening the scope: so nearly all tasks are pending when it has spawned the
+/// last.
 fn scope_bytes<R: Scopes>(tasks: usize) -> f64 {
     let runtime = R::start(1);
     let (ran, mut bytes) = (Tally::default(), 0.0);

@@ -1,5 +1,5 @@
-//! Unbalanced tree search, after UTS (Olivier et al. 2006): a tree that exists only as a hash, where each node's number of
-//! children is drawn from a geometric distribution, so that no split can be balanced ahead of time.
+//! Unbalanced tree search, after UTS (Olivier et al. 2006): a tree that exists only as a hash, where each node's
+//! number of children is drawn from a geometric distribution, so that no split can be balanced ahead of time.
 
 use std::ops::Range;
 
