@@ -1,7 +1,7 @@
 //! The split deque: a private end that its owner alone uses, without atomics, and a shared end that thieves steal from.
 
 use crate::job::JobRef;
-use crate::primitive::{AtomicUsize, CachePadded, Deque, Flaw, Ordering, PRIVATE_CAPACITY, Steal, Stealer, seeded};
+use crate::primitive::{AtomicUsize, CachePadded, Deque, Ordering, PRIVATE_CAPACITY, Steal, Stealer};
 use std::cell::Cell;
 use std::mem::MaybeUninit;
 
@@ -115,14 +115,23 @@ impl SharedEnd {
         &self.owner
     }
 
-    /// Takes the oldest shared job, for whichever thread calls. When nothing is left behind, more is asked for: the
-    /// owner refills ahead of need.
-    pub fn steal(&self) -> Steal<JobRef> {
-        let found = self.stealer.steal();
-        if found != Steal::Retry && self.stealer.is_empty() {
-            self.demand();
+    /// Takes the oldest shared job, for whichever thread calls, and tells whether more is left. When nothing is, more is
+    /// asked for: the owner refills ahead of need.
+    pub fn steal(&self) -> Steal<(JobRef, bool)> {
+        match self.stealer.steal() {
+            Steal::Empty => {
+                self.demand();
+                Steal::Empty
+            }
+            Steal::Success(job) => {
+                let more = !self.stealer.is_empty();
+                if !more {
+                    self.demand();
+                }
+                Steal::Success((job, more))
+            }
+            Steal::Retry => Steal::Retry,
         }
-        found
     }
 
     /// Whether there seems to be nothing.
@@ -153,9 +162,7 @@ impl SharedEnd {
     /// The owner's private end ends lower now. Leaves a request standing.
     pub fn lower(&self, full_at: usize) {
         let limit = self.limit.load(Ordering::Relaxed);
-        if limit != DEMAND && seeded(Flaw::LoweredByStore) {
-            self.limit.store(full_at, Ordering::Relaxed);
-        } else if limit != DEMAND {
+        if limit != DEMAND {
             // Fails only if a thief has written demand meanwhile, which is to stay.
             let _ = self.limit.compare_exchange(limit, full_at, Ordering::Relaxed, Ordering::Relaxed);
         }

@@ -18,13 +18,23 @@ pub struct Job {
 pub struct Kind {
     /// Runs it to its end, panics caught.
     pub run: unsafe fn(JobRef),
-    /// For a thread that waits: runs it if it descends from the awaited lineage, else puts it where others find it.
-    /// Tells whether something was run.
-    pub help: unsafe fn(JobRef, *const Lineage) -> bool,
+    /// For a thread that waits: runs it if it descends from the awaited lineage.
+    pub help: unsafe fn(JobRef, *const Lineage) -> Helped,
     /// For a thread that gives up its core: turns an entry of its shared end into one for the injector.
     pub unmoor: unsafe fn(JobRef) -> JobRef,
     /// Drops it unrun, or gives it back if somebody's stack frame waits for it.
     pub cancel: unsafe fn(JobRef) -> Option<JobRef>,
+}
+
+/// What became of a job that a waiting thread took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Helped {
+    /// It was run.
+    Ran,
+    /// It was not part of what is awaited, and has been given back to whom it belongs, or was stale.
+    Refused,
+    /// It was not part of what is awaited: the caller puts it into the injector, where no waiting thread looks.
+    Requeue(JobRef),
 }
 
 /// One word: a job in a queue. Whoever takes it out has the only right to run it.
@@ -190,7 +200,7 @@ pub struct Ticket {
     alive: Alive,
 }
 
-static TICKET: Kind = Kind { run: run_ticket, help: help_ticket, unmoor: same, cancel: cancel_ticket };
+static TICKET: Kind = Kind { run: run_ticket, help: requeue, unmoor: same, cancel: cancel_ticket };
 
 impl Ticket {
     /// A ticket for a fork, held by the fork's owner (through [`Shared::ticket`]) and by the entry returned.
@@ -258,10 +268,6 @@ unsafe fn run_ticket(job: JobRef) {
     unsafe { Ticket::release(this) };
 }
 
-unsafe fn help_ticket(_job: JobRef, _awaited: *const Lineage) -> bool {
-    unreachable!("tickets are in the injector, where no waiting thread looks")
-}
-
 unsafe fn cancel_ticket(job: JobRef) -> Option<JobRef> {
     let this = job.cast::<Ticket>();
     // SAFETY: alive by the entry's count.
@@ -280,13 +286,18 @@ pub unsafe fn same(job: JobRef) -> JobRef {
     job
 }
 
+/// For kinds that belong to no fork: not what a waiting thread is after.
+pub unsafe fn requeue(job: JobRef, _awaited: *const Lineage) -> Helped {
+    Helped::Requeue(job)
+}
+
 /// For kinds that must be run, since somebody's stack frame waits for them.
 pub unsafe fn keep(job: JobRef) -> Option<JobRef> {
     Some(job)
 }
 
 /// [`Kind::help`] of forks: a fork that does not descend from what is awaited goes back to its owner.
-pub unsafe fn help_fork(job: JobRef, awaited: *const Lineage) -> bool {
+pub unsafe fn help_fork(job: JobRef, awaited: *const Lineage) -> Helped {
     let fork = job.cast::<Fork>();
     // SAFETY: alive while its queue entry's right is unused.
     let fork = unsafe { &*fork };
@@ -296,11 +307,11 @@ pub unsafe fn help_fork(job: JobRef, awaited: *const Lineage) -> bool {
     if seeded(Flaw::HelpsUnrelated) || unsafe { shared.lineage.descends_from(awaited) } {
         // SAFETY: the entry's right to run it is ours.
         unsafe { (job.kind().run)(job) };
-        return true;
+        return Helped::Ran;
     }
     // SAFETY: only the holder of the right to a fork sets its latch, which we are.
     unsafe { Latch::set(&shared.latch, crate::latch::Verdict::Returned) };
-    false
+    Helped::Refused
 }
 
 /// [`Kind::unmoor`] of forks: a ticket, so that the owner can claim the fork wherever the entry is.

@@ -74,7 +74,7 @@ where
     F: Fn(P::Item) -> R + Sync,
     R: Send,
 {
-    let length = part.len();
+    let length = part.length();
     let mut output: Vec<R> = Vec::with_capacity(length);
     let filled = fill(worker, part, Place(output.as_mut_ptr()), f, 1);
     assert_eq!(filled.length, length, "every item has its result");
@@ -92,9 +92,9 @@ where
 {
     let mut filled = Filled::nothing(place);
     let mut begun = Tick::now();
-    while part.len() > 0 {
-        if part.len() > 1 && worker.is_wanted() {
-            let half = part.len() / 2;
+    while part.length() > 0 {
+        if part.length() > 1 && worker.is_wanted() {
+            let half = part.length() / 2;
             let (now, later) = part.cut(half);
             let here = place.after(filled.length);
             let there = here.after(half);

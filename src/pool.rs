@@ -6,11 +6,10 @@ use crate::map::map_on;
 use crate::primitive::{Arc, OnceLock, available_cores};
 use crate::registry::{Options, Registry};
 use crate::scope::{Scope, scope_on};
-use crate::seat::with_place;
 use crate::source::{Source, private};
 use crate::spawn::{JoinHandle, spawn_in};
 use crate::stats::Stats;
-use crate::thread::{in_pool, run_thread};
+use crate::thread::{in_pool, run_thread, works_for};
 use crate::worker::{Worker, without_core};
 use std::any::Any;
 use std::fmt;
@@ -44,8 +43,12 @@ struct Owner(Arc<Registry>);
 
 impl Drop for Owner {
     fn drop(&mut self) {
+        // In a forked child nobody is left to be told, and a lock may be held by a thread that is not there.
+        if self.0.is_orphaned() {
+            return;
+        }
         self.0.close();
-        if Worker::current_in(&self.0).is_none() && !self.0.is_orphaned() {
+        if !works_for(&self.0) {
             wait_for_threads(&self.0, None);
         }
     }
@@ -53,10 +56,7 @@ impl Drop for Owner {
 
 /// Waits as a thread from outside. A worker of another pool gives its core to others meanwhile.
 fn wait_for_threads(registry: &Registry, deadline: Option<Instant>) -> usize {
-    match Worker::current() {
-        Some(elsewhere) => without_core(elsewhere, |place| registry.wait_for_threads(place, deadline)),
-        None => with_place(|place| registry.wait_for_threads(place, deadline)),
-    }
+    without_core(|place| registry.wait_for_threads(place, deadline))
 }
 
 impl Pool {
@@ -243,6 +243,7 @@ impl Pool {
 
     /// What the pool has done so far.
     pub fn stats(&self) -> Stats {
+        self.0.0.check_fork();
         Stats::of(&self.0.0)
     }
 
@@ -258,12 +259,14 @@ impl Pool {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn close(&self) {
+        self.0.0.check_fork();
         self.0.0.close();
     }
 
     /// Takes no new tasks and drops those that are queued and have not begun: their handles say so. What has begun, and
     /// what belongs to a region (`join`, `map`, `install`, `scope`), goes on to its end.
     pub fn terminate(&self) {
+        self.0.0.check_fork();
         self.0.0.terminate();
     }
 
@@ -286,7 +289,7 @@ impl Pool {
         if !self.0.0.is_closed() {
             return Err(JoinThreadsError::StillOpen);
         }
-        if Worker::current_in(&self.0.0).is_some() {
+        if works_for(&self.0.0) {
             return Err(JoinThreadsError::FromInside);
         }
         match wait_for_threads(&self.0.0, deadline) {
@@ -395,7 +398,7 @@ impl PoolBuilder {
         if options.cores == 0 {
             options.cores = available_cores().min(MOST_CORES);
         }
-        options.max_threads = self.max_threads.unwrap_or(options.cores + SPARE_THREADS);
+        options.max_threads = self.max_threads.unwrap_or(options.cores.saturating_add(SPARE_THREADS));
         for (what, asked, most) in
             [("cores", options.cores, MOST_CORES), ("threads", options.max_threads, MOST_THREADS)]
         {

@@ -1,15 +1,17 @@
 //! What a pool's threads share: its cores, the injector, and the decision whom to wake.
 
 use crate::core::Core;
-use crate::error::BuildError;
+use crate::error::{BuildError, panic_text};
 use crate::job::JobRef;
 use crate::primitive::{
-    Arc, AtomicBool, Injector, Mutex, Ordering, Steal, ThreadHandle, fence, fork_generation, spawn_thread,
+    Arc, AtomicBool, Deque, Flaw, Injector, Mutex, Ordering, Steal, ThreadHandle, fence, fork_generation, seeded,
+    spawn_thread,
 };
 use crate::seat::{Place, Seat};
 use crate::sleep::{Sleep, Woken};
 use std::any::Any;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Weak;
 use std::time::Instant;
 
@@ -98,8 +100,12 @@ impl Registry {
         let body = self.thread_body;
         let mut threads = self.threads.lock();
         let index = threads.started;
-        let name = (self.options.thread_name)(index);
-        let handle = spawn_thread(name, self.options.stack_size, move || body(registry, place, core, index))?;
+        // A name that can't be made, or can't be a name, is a thread that can't be started.
+        let started = catch_unwind(AssertUnwindSafe(|| {
+            let name = (self.options.thread_name)(index);
+            spawn_thread(name, self.options.stack_size, move || body(registry, place, core, index))
+        }));
+        let handle = started.unwrap_or_else(|payload| Err(std::io::Error::other(panic_text(&*payload).to_owned())))?;
         threads.started += 1;
         threads.handles.push(handle);
         Ok(())
@@ -107,14 +113,9 @@ impl Registry {
 
     /// Waits until every thread that was started has ended.
     pub fn join_handles(&self) {
-        loop {
-            let handles = std::mem::take(&mut self.threads.lock().handles);
-            if handles.is_empty() {
-                return;
-            }
-            for handle in handles {
-                handle.join();
-            }
+        // Under the lock, so that another who waits for the same does not return before.
+        for handle in self.threads.lock().handles.drain(..) {
+            handle.join();
         }
     }
 
@@ -165,14 +166,14 @@ impl Registry {
     }
 
     /// The next job of the injector.
-    pub fn steal_injected(&self) -> Option<JobRef> {
-        loop {
-            match self.injector.steal() {
-                Steal::Success(job) => return Some(job),
-                Steal::Empty => return None,
-                Steal::Retry => crate::primitive::spin_loop(),
-            }
-        }
+    fn steal_injected(&self) -> Option<JobRef> {
+        until_settled(|| self.injector.steal())
+    }
+
+    /// The next job of the injector. A few that follow it come along to the caller's shared end, where others see them
+    /// as well, so that a stream of small tasks costs one look here for many of them.
+    pub fn steal_some_injected(&self, owner: &Deque<JobRef>) -> Option<JobRef> {
+        until_settled(|| self.injector.steal_some(owner))
     }
 
     /// Puts a job where any thread out of work finds it, and sees to it that one does.
@@ -202,7 +203,9 @@ impl Registry {
     pub fn work_appeared(&self, lazily: bool) {
         // The producer's half of the sleep handshake: publish, fence, look for sleepers. Pairs with the fences in
         // `after_release` and `stop_searching`.
-        fence(Ordering::SeqCst);
+        if !seeded(Flaw::WakerWithoutFence) {
+            fence(Ordering::SeqCst);
+        }
         if self.sleep.should_wake(lazily) {
             self.wake();
         }
@@ -222,7 +225,9 @@ impl Registry {
     /// somebody, perhaps the caller.
     pub fn after_release(&self) {
         // Pairs with the fence in `work_appeared`.
-        fence(Ordering::SeqCst);
+        if !seeded(Flaw::SleeperWithoutFence) {
+            fence(Ordering::SeqCst);
+        }
         if self.work_visible() {
             if self.sleep.should_wake(false) {
                 self.wake();
@@ -234,7 +239,8 @@ impl Registry {
 
     /// Whether a job is in any shared queue.
     pub fn work_visible(&self) -> bool {
-        !self.injector.is_empty() || self.cores.iter().any(|core| !core.shared.is_empty())
+        let injected = !seeded(Flaw::InjectorForgotten) && !self.injector.is_empty();
+        injected || !seeded(Flaw::SharedEndsForgotten) && self.cores.iter().any(|core| !core.shared.is_empty())
     }
 
     /// A thread that holds a core and was searching has found something: others are woken in its stead if need be.
@@ -242,8 +248,10 @@ impl Registry {
         self.sleep.stop_searching();
         // Pairs with the fence in `should_wake`: either the producer sees that nobody searches, or we see that it
         // relied on us.
-        fence(Ordering::SeqCst);
-        if self.sleep.take_missed() {
+        if !seeded(Flaw::FinderWithoutFence) {
+            fence(Ordering::SeqCst);
+        }
+        if !seeded(Flaw::MissedIgnored) && self.sleep.has_missed() {
             self.wake();
         }
     }
@@ -289,7 +297,7 @@ impl Registry {
 
     /// A detached task panicked and nobody holds its handle.
     pub fn task_panicked(&self, payload: Box<dyn Any + Send>) {
-        let handled = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| match &self.options.on_task_panic {
+        let handled = catch_unwind(AssertUnwindSafe(|| match &self.options.on_task_panic {
             Some(hook) => hook(payload),
             None => drop(payload),
         }));
@@ -311,8 +319,20 @@ impl Drop for Registry {
     }
 }
 
+/// Repeats a look that another thread got in the way of.
+fn until_settled(look: impl Fn() -> Steal<JobRef>) -> Option<JobRef> {
+    loop {
+        match look() {
+            Steal::Success(job) => return Some(job),
+            Steal::Empty => return None,
+            Steal::Retry => crate::primitive::spin_loop(),
+        }
+    }
+}
+
+/// Says what is wrong in a forked child.
 #[cold]
-fn forked() -> ! {
+pub fn forked() -> ! {
     panic!(
         "this process was forked from the one that built the pool, and the pool's threads did not come along: \
          build a new pool after fork(), or start a fresh program with std::process::Command"

@@ -1,7 +1,7 @@
 //! Scopes: any number of tasks that may borrow from the caller, all of them over when the scope is.
 
 use crate::error::JoinError;
-use crate::job::{Job, JobRef, Kind, Lineage, NOBODY, same};
+use crate::job::{Helped, Job, JobRef, Kind, Lineage, NOBODY, same};
 use crate::latch::{Latch, Verdict};
 use crate::primitive::{Arc, AtomicUsize, Mutex, Ordering};
 use crate::registry::Registry;
@@ -12,6 +12,7 @@ use std::any::Any;
 use std::collections::VecDeque;
 use std::fmt;
 use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 type Payload = Box<dyn Any + Send>;
@@ -97,6 +98,26 @@ impl Shared {
         task.is_some()
     }
 
+    /// Runs tasks, beginning with `task`, until there are none or `enough` says so.
+    fn drain(&self, mut task: Option<JobRef>, enough: impl Fn() -> bool) {
+        self.note_thief();
+        while let Some(entry) = task {
+            // SAFETY: taken out of the queue, so the right to it is ours.
+            unsafe { (entry.kind().run)(entry) };
+            task = if enough() { None } else { self.take(false).0 };
+        }
+    }
+
+    /// Offers what is left in the queue, if it is not offered.
+    fn offer_rest(self: &Arc<Shared>) {
+        let mut queue = self.queue.lock();
+        let due = !queue.tasks.is_empty() && !std::mem::replace(&mut queue.offered, true);
+        drop(queue);
+        if due {
+            Shared::offer(self);
+        }
+    }
+
     /// Notes, for the thread that waits for the scope, where its tasks run. Relaxed: a hint.
     fn note_thief(&self) {
         if let Some(worker) = Worker::current() {
@@ -134,63 +155,76 @@ impl Shared {
     }
 }
 
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // What is left was claimed through handles: only the entries remain.
+        for entry in self.queue.lock().tasks.drain(..) {
+            // SAFETY: taken out of the queue, so the right to it is ours.
+            let kept = unsafe { (entry.kind().cancel)(entry) };
+            debug_assert!(kept.is_none(), "a task is never kept");
+        }
+    }
+}
+
 /// The count that an offer's entry stands for.
 unsafe fn accept(job: JobRef) -> Arc<Shared> {
     // SAFETY: made by `Arc::into_raw` in `Shared::offer`, used up once.
     unsafe { Arc::from_raw(job.cast::<Shared>()) }
 }
 
+/// Runs tasks until there are none, or until it is time to look at the injector: then the rest is offered again.
 unsafe fn run_offer(job: JobRef) {
     // SAFETY: the entry is ours.
     let shared = unsafe { accept(job) };
-    let (mut task, again) = shared.take(true);
-    if again {
+    let Some(worker) = Worker::current() else { unreachable!("jobs are run by workers") };
+    let (task, more) = shared.take(true);
+    if more {
         Shared::offer(&shared);
     }
-    shared.note_thief();
-    while let Some(entry) = task {
-        // SAFETY: taken out of the queue, so the right to it is ours.
-        unsafe { (entry.kind().run)(entry) };
-        task = shared.take(false).0;
+    shared.drain(task, || worker.take_turn());
+    if worker.injector_is_due() {
+        shared.offer_rest();
     }
 }
 
-unsafe fn help_offer(job: JobRef, awaited: *const Lineage) -> bool {
+/// Runs tasks, if they descend from what is awaited, until there are none: the awaited job needs them all.
+unsafe fn help_offer(job: JobRef, awaited: *const Lineage) -> Helped {
     // SAFETY: the entry is ours.
     let shared = unsafe { accept(job) };
-    let (task, again) = shared.take(true);
-    let Some(task) = task else { return false };
+    let (task, more) = shared.take(true);
+    let Some(unfinished) = task else { return Helped::Refused };
     // With an unfinished task in hand the scope lasts, and with it all that its lineage points to.
     let own = std::ptr::eq(&shared.lineage, awaited);
     // SAFETY: see above.
     if own || unsafe { shared.lineage.descends_from(awaited) } {
-        if again {
+        if more {
             Shared::offer(&shared);
         }
-        shared.note_thief();
-        // SAFETY: taken out of the queue, so the right to it is ours.
-        unsafe { (task.kind().run)(task) };
-        return true;
+        shared.drain(task, || false);
+        return Helped::Ran;
     }
     let mut queue = shared.queue.lock();
-    queue.tasks.push_back(task);
+    queue.tasks.push_back(unfinished);
     let offered = std::mem::replace(&mut queue.offered, true);
     drop(queue);
-    if !offered || again {
-        // To the injector: nobody who waits looks there, so it is not refused a second time.
-        // SAFETY: the count that goes with the entry keeps the head alive.
-        let entry = unsafe { JobRef::new(Arc::into_raw(Arc::clone(&shared)).cast()) };
-        // SAFETY: there is an unfinished task, so the scope lasts, and its pool.
-        unsafe { &*shared.registry }.inject(entry);
+    if offered && !more {
+        return Helped::Refused;
     }
-    false
+    // SAFETY: the count that goes with the entry keeps the head alive.
+    Helped::Requeue(unsafe { JobRef::new(Arc::into_raw(shared).cast()) })
 }
 
+/// An offer of a scope with tasks stays: the thread that waits for the scope may be asleep.
 unsafe fn cancel_offer(job: JobRef) -> Option<JobRef> {
-    // The thread that waits for the scope runs what is in the queue; only its helpers are lost.
     // SAFETY: the entry is ours.
-    let shared = unsafe { accept(job) };
-    shared.queue.lock().offered = false;
+    let shared = ManuallyDrop::new(unsafe { accept(job) });
+    let mut queue = shared.queue.lock();
+    if !queue.tasks.is_empty() {
+        return Some(job);
+    }
+    queue.offered = false;
+    drop(queue);
+    drop(ManuallyDrop::into_inner(shared));
     None
 }
 
@@ -337,6 +371,11 @@ where
     let panic = shared.queue.lock().panic.take();
     match (result, panic) {
         (Ok(value), None) => value,
-        (Err(payload), _) | (Ok(_), Some(payload)) => resume_unwind(payload),
+        (Ok(_), Some(payload)) => resume_unwind(payload),
+        (Err(payload), second) => {
+            // The first panic wins. Dropping the second's payload could panic in its turn.
+            std::mem::forget(second);
+            resume_unwind(payload)
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::core::Core;
 use crate::job::JobRef;
-use crate::primitive::{SEARCH_ROUNDS, Steal, back_off, spin_loop};
+use crate::primitive::{Flaw, SEARCH_ROUNDS, Steal, back_off, seeded, spin_loop};
 use crate::seat::Place;
 use crate::worker::Worker;
 use std::time::Duration;
@@ -13,24 +13,40 @@ const INJECTOR_TURN: u32 = 61;
 impl Worker {
     /// The next job for a thread with nothing on its stack, if there is one.
     pub fn find_work(&self) -> Option<JobRef> {
-        let turn = self.turn.get().wrapping_add(1);
-        self.turn.set(turn);
-        if turn.is_multiple_of(INJECTOR_TURN)
-            && let Some(job) = self.take_injected()
-        {
-            return Some(job);
+        if self.take_turn() {
+            self.turn.set(0);
+            if let Some(job) = self.take_injected() {
+                return Some(job);
+            }
         }
         // SAFETY: this thread holds the core.
         let own = unsafe { self.core().shared.owner() }.pop();
         own.or_else(|| self.steal()).or_else(|| self.take_injected())
     }
 
+    /// Counts one job more, and tells whether it is time to look at the injector.
+    pub fn take_turn(&self) -> bool {
+        self.turn.set(self.turn.get() + 1);
+        self.injector_is_due()
+    }
+
+    /// Whether it is time to look at the injector before anything else.
+    pub fn injector_is_due(&self) -> bool {
+        self.turn.get() >= INJECTOR_TURN
+    }
+
     fn take_injected(&self) -> Option<JobRef> {
         if self.registry().injector.is_empty() {
             return None;
         }
-        let job = self.registry().steal_injected()?;
+        // SAFETY: this thread holds the core.
+        let owner = unsafe { self.core().shared.owner() };
+        let job = self.registry().steal_some_injected(owner)?;
         self.core().counters.injected.bump();
+        if !owner.is_empty() || !self.registry().injector.is_empty() {
+            // The chain of wakes, as in `steal_from`; what waits here may be blocked on, so it is not left to a nap.
+            self.registry().work_appeared(false);
+        }
         Some(job)
     }
 
@@ -53,8 +69,8 @@ impl Worker {
     fn steal_from(&self, victim: &Core) -> Option<JobRef> {
         loop {
             match victim.shared.steal() {
-                Steal::Success(job) => {
-                    if !victim.shared.is_empty() {
+                Steal::Success((job, more)) => {
+                    if more {
                         // The chain of wakes: one was woken for perhaps several jobs.
                         self.registry().work_appeared(true);
                     }
@@ -131,7 +147,7 @@ impl Worker {
         self.unload();
         // Enter first, ask and look after: see `Sleep`.
         let nap = sleep.stand_by(self.let_go(), place.seat(), woken);
-        for core in &self.registry().cores {
+        for core in self.registry().cores.iter().filter(|_| !seeded(Flaw::SleepsWithoutDemand)) {
             core.shared.demand();
         }
         self.registry().after_release();

@@ -5,7 +5,7 @@
 //! thread that makes work visible first publishes it, then looks here. A sequentially consistent fence stands between
 //! the two steps on either side, so that at least one of them sees the other.
 
-use crate::primitive::{Arc, AtomicBool, AtomicUsize, Mutex, Ordering, PATIENCE};
+use crate::primitive::{Arc, AtomicBool, AtomicUsize, Flaw, Mutex, Ordering, PATIENCE, seeded};
 use crate::seat::{Grant, Seat};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -151,6 +151,15 @@ impl Sleep {
         self.lot.lock().away -= 1;
     }
 
+    /// An idle core, for a thread that was away, if there is one.
+    pub fn try_take_back(&self) -> Option<usize> {
+        let mut lot = self.lot.lock();
+        let core = lot.idle.pop();
+        lot.away -= usize::from(core.is_some());
+        self.refresh(&lot);
+        core
+    }
+
     /// A core for a thread that was away: at once, or else by a grant to `seat`, ahead of anything new.
     pub fn take_back(&self, seat: &Arc<Seat>) -> Option<usize> {
         let mut lot = self.lot.lock();
@@ -224,7 +233,7 @@ impl Sleep {
             self.missed.store(true, Ordering::Relaxed);
             // Pairs with the fence in `stop_searching`: either the searcher sees `missed`, or we see it gone.
             crate::primitive::fence(Ordering::SeqCst);
-            return self.searching.load(Ordering::Relaxed) == 0;
+            return !seeded(Flaw::MissedUnchecked) && self.searching.load(Ordering::Relaxed) == 0;
         }
         true
     }
@@ -266,7 +275,7 @@ impl Sleep {
         true
     }
 
-    /// The caller has found something. A fence and [`take_missed`](Sleep::take_missed) follow.
+    /// The caller has found something. A fence and [`has_missed`](Sleep::has_missed) follow.
     pub fn stop_searching(&self) {
         self.searching.fetch_sub(1, Ordering::Relaxed);
     }
@@ -278,10 +287,13 @@ impl Sleep {
         self.missed.store(false, Ordering::Relaxed);
     }
 
-    /// After [`stop_searching`](Sleep::stop_searching) and a fence: whether a wake was left out for the searcher's sake
-    /// that must be made up for.
-    pub fn take_missed(&self) -> bool {
-        self.missed.load(Ordering::Relaxed) && self.missed.swap(false, Ordering::Relaxed)
+    /// After [`stop_searching`](Sleep::stop_searching) and a fence: whether a wake was left out, for the searcher's sake or
+    /// that of one before it, that must be made up for.
+    ///
+    /// It stays true along the chain of threads that wake each other, each of which has found one job of those that were
+    /// published meanwhile, until one finds nothing.
+    pub fn has_missed(&self) -> bool {
+        self.missed.load(Ordering::Relaxed)
     }
 
     /// A wake was useful: waking is eager again.
@@ -374,9 +386,12 @@ impl Lot {
         if self.standby.is_empty() && self.callers.is_empty() && !self.can_grow() { 0 } else { self.idle.len() }
     }
 
-    /// A core for the next thread in the middle of something, or for nobody.
+    /// A core for the next thread in the middle of something; for an outside caller, if the pool has no thread to spare
+    /// that would run its region; or for nobody.
     fn pass_on(&mut self, core: usize) {
-        match self.resuming.pop_front() {
+        let spare = !self.standby.is_empty() || self.can_grow();
+        let next = self.resuming.pop_front().or_else(|| if spare { None } else { self.callers.pop_front() });
+        match next {
             Some(seat) => seat.grant(Grant::Core(core)),
             None => self.idle.push(core),
         }

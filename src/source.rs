@@ -26,7 +26,9 @@ pub(crate) mod private {
     }
 
     /// A stretch of items, yielded in order.
-    pub trait Part: ExactSizeIterator + Send {
+    pub trait Part: Iterator + Send {
+        /// How many items are left.
+        fn length(&self) -> usize;
         /// The first `count` items, and the rest.
         fn cut(self, count: usize) -> (Self, Self)
         where
@@ -47,14 +49,26 @@ macro_rules! ranges {
         }
 
         impl Part for Range<$int> {
+            fn length(&self) -> usize {
+                if self.start >= self.end {
+                    return 0;
+                }
+                match usize::try_from(self.end.abs_diff(self.start)) {
+                    Ok(length) => length,
+                    Err(_) => panic!("{self:?} has more items than memory has addresses"),
+                }
+            }
+
             fn cut(self, count: usize) -> (Self, Self) {
-                let middle = self.start + count as $int;
+                // The cast and the sum may wrap on the way to the right place, when the range spans more than half of
+                // what a signed type holds.
+                let middle = self.start.wrapping_add(count as $int);
                 (self.start..middle, middle..self.end)
             }
         }
     )*};
 }
-ranges!(u8, i8, u16, i16, u32, i32, usize, isize);
+ranges!(u8, i8, u16, i16, u32, i32, u64, i64, u128, i128, usize, isize);
 
 impl<'s, T: Sync> private::Source for &'s [T] {
     type Item = &'s T;
@@ -90,6 +104,10 @@ impl<'s, T: Sync, const N: usize> private::Source for &'s [T; N] {
 }
 
 impl<T: Sync> Part for std::slice::Iter<'_, T> {
+    fn length(&self) -> usize {
+        self.len()
+    }
+
     fn cut(self, count: usize) -> (Self, Self) {
         let (first, rest) = self.as_slice().split_at(count);
         (first.iter(), rest.iter())
@@ -108,6 +126,10 @@ impl<'s, T: Send> private::Source for &'s mut [T] {
 }
 
 impl<T: Send> Part for std::slice::IterMut<'_, T> {
+    fn length(&self) -> usize {
+        self.len()
+    }
+
     fn cut(self, count: usize) -> (Self, Self) {
         let (first, rest) = self.into_slice().split_at_mut(count);
         (first.iter_mut(), rest.iter_mut())
@@ -149,15 +171,13 @@ impl<T> Iterator for Moved<'_, T> {
         // SAFETY: the first item was ours and is no longer part of the slice.
         Some(unsafe { first.read() })
     }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.items.len(), Some(self.items.len()))
-    }
 }
 
-impl<T> ExactSizeIterator for Moved<'_, T> {}
-
 impl<T: Send> Part for Moved<'_, T> {
+    fn length(&self) -> usize {
+        self.items.len()
+    }
+
     fn cut(self, count: usize) -> (Self, Self) {
         let whole = ManuallyDrop::new(self);
         assert!(count <= whole.items.len(), "a part is cut within its length");

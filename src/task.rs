@@ -1,11 +1,10 @@
 //! A task on the heap, with a handle for its result: what `spawn` makes, detached or in a scope.
 
 use crate::error::JoinError;
-use crate::job::{Job, JobRef, Kind, Lineage, NOBODY, same};
+use crate::job::{Job, JobRef, Kind, Lineage, NOBODY, requeue, same};
 use crate::latch::{Latch, Verdict, Waiter};
-use crate::primitive::{Alive, Arc, AtomicUsize, Flaw, Ordering, UnsafeCell, seeded};
-use crate::registry::Registry;
-use crate::seat::with_place;
+use crate::primitive::{Alive, Arc, AtomicUsize, Flaw, Ordering, UnsafeCell, fork_generation, seeded};
+use crate::registry::{Registry, forked};
 use crate::wait::Awaited;
 use crate::worker::{Worker, without_core};
 use std::any::Any;
@@ -71,6 +70,8 @@ struct Task<F, T, H> {
 pub struct Handle<T, H: Home> {
     task: NonNull<Head<H>>,
     table: &'static Table,
+    /// Where it was made: a process forked since then has no thread that would run the task.
+    fork_generation: usize,
     result: PhantomData<T>,
 }
 
@@ -110,7 +111,15 @@ where
     let task = NonNull::from(Box::leak(task));
     // SAFETY: the entry's count keeps the task alive until the entry is used.
     let entry = unsafe { JobRef::new(task.as_ptr().cast_const().cast()) };
-    (entry, Handle { task: task.cast(), table: &Task::<F, T, H>::TABLE, result: PhantomData })
+    (
+        entry,
+        Handle {
+            task: task.cast(),
+            table: &Task::<F, T, H>::TABLE,
+            fork_generation: fork_generation(),
+            result: PhantomData,
+        },
+    )
 }
 
 impl<F, T, H> Task<F, T, H>
@@ -119,7 +128,7 @@ where
     T: Send,
     H: Home,
 {
-    const KIND: Kind = Kind { run: Self::run_entry, help: Self::help_entry, unmoor: same, cancel: Self::cancel_entry };
+    const KIND: Kind = Kind { run: Self::run_entry, help: requeue, unmoor: same, cancel: Self::cancel_entry };
     const TABLE: Table = Table { run: Self::run_claimed, take: Self::take, free: Self::free };
 
     /// Takes the right to run it, if nobody has.
@@ -178,10 +187,6 @@ where
         if claimed {
             home.ended();
         }
-    }
-
-    unsafe fn help_entry(_job: JobRef, _awaited: *const Lineage) -> bool {
-        unreachable!("tasks are in the injector or a scope's queue, where no waiting thread looks")
     }
 
     unsafe fn cancel_entry(job: JobRef) -> Option<JobRef> {
@@ -343,19 +348,16 @@ impl<T: Send, H: Home> Handle<T, H> {
 
     /// Waits as a thread from outside, which has no core to give; or as another pool's worker, which gives its own.
     fn park(&self) {
-        with_place(|place| {
+        if self.fork_generation != fork_generation() {
+            forked();
+        }
+        without_core(|place| {
             let waiter = Waiter::new(Arc::clone(place.seat()));
             if self.head().latch.announce(&waiter).is_err() {
                 return;
             }
-            let parked = |place: &crate::seat::Place| {
-                while waiter.verdict().is_none() {
-                    place.park();
-                }
-            };
-            match Worker::current() {
-                Some(worker) => without_core(worker, parked),
-                None => parked(place),
+            while waiter.verdict().is_none() {
+                place.park();
             }
         });
     }

@@ -2,16 +2,28 @@
 
 use crate::job::{Fork, Ticket};
 use crate::join::StackJob;
-use crate::latch::{Verdict, Waiter};
-use crate::primitive::{Arc, panicking};
+use crate::latch::{Latch, Waiter};
+use crate::primitive::{Arc, thread_cell};
 use crate::registry::Registry;
-use crate::seat::{Grant, Place, with_place};
+use crate::seat::{Grant, Place};
 use crate::worker::{Worker, without_core};
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr;
 
+thread_cell! {
+    /// The pool whose thread this is, from its start to the destructors of its thread-locals.
+    static MEMBER: *const Registry = ptr::null();
+}
+
+/// Whether this thread is one of the pool's own, or works for it as a guest.
+pub fn works_for(registry: &Registry) -> bool {
+    ptr::eq(MEMBER.with(Cell::get), registry) || Worker::current_in(registry).is_some()
+}
+
 /// What a pool's thread does: sleeps on its place until it is granted a core, works while it has one.
 pub fn run_thread(registry: Arc<Registry>, place: Place, mut core: Option<usize>, index: usize) {
+    MEMBER.with(|member| member.set(Arc::as_ptr(&registry)));
     call_hook(&registry, registry.options.on_thread_start.as_deref(), index);
     loop {
         let granted = match core.take() {
@@ -59,23 +71,36 @@ where
     R: Send,
 {
     registry.check_fork();
-    let guest = registry.options.stack_size.is_none();
-    if guest && let Some(core) = registry.sleep.try_take() {
-        return Worker::enter(registry, core, body);
+    if registry.options.stack_size.is_none() {
+        return match registry.sleep.try_take() {
+            Some(core) => Worker::enter(registry, core, body),
+            None => inject(registry, true, body),
+        };
     }
-    if !guest && !registry.sleep.begin_region() {
+    match Region::begin(registry) {
+        Some(_region) => inject(registry, false, body),
         // The pool has ended: there is no thread with the stack that was asked for.
-        return with_place(|place| {
+        None => without_core(|place| {
             let core = registry.sleep.take_or_call(place.seat()).unwrap_or_else(|| granted(place));
             Worker::enter(registry, core, body)
-        });
+        }),
     }
-    let result = inject(registry, guest, body);
-    if !guest {
-        registry.sleep.end_region();
-        registry.after_release();
+}
+
+/// A region that only a thread of the pool may run: until it ends, also by a panic, the pool's threads stay.
+struct Region<'a>(&'a Registry);
+
+impl<'a> Region<'a> {
+    fn begin(registry: &'a Registry) -> Option<Self> {
+        registry.sleep.begin_region().then(|| Region(registry))
     }
-    result
+}
+
+impl Drop for Region<'_> {
+    fn drop(&mut self) {
+        self.0.sleep.end_region();
+        self.0.after_release();
+    }
 }
 
 fn granted(place: &Place) -> usize {
@@ -101,61 +126,75 @@ where
     let entry = unsafe { Ticket::stand_for(job.fork()) };
     // SAFETY: shared above.
     let shared = unsafe { job.fork().shared() };
-    let ticket = shared.ticket.get();
+    let ticket = Held(shared.ticket.get());
     registry.inject(entry);
-    // Some(core): this thread has claimed the job and is to run it there. None: a thread of the pool has run it.
-    let wait = |place: &Place| -> Option<usize> {
-        let waiter = Waiter::new(Arc::clone(place.seat()));
-        if shared.latch.announce(&waiter).is_err() {
+    without_core(|place| {
+        let mine = claim_or_wait(registry, guest, &shared.latch, &ticket, place);
+        drop(ticket);
+        // SAFETY: claimed or done, so nobody else looks at it.
+        unsafe { job.fork().retire() };
+        match mine {
+            Some(core) => {
+                // SAFETY: claimed.
+                let body = unsafe { job.take_closure() };
+                Worker::enter(registry, core, |_| body())
+            }
+            // SAFETY: the latch is set, and the result is taken here only.
+            None => match unsafe { job.take_result() } {
+                Ok(result) => result,
+                Err(payload) => resume_unwind(payload),
+            },
+        }
+    })
+}
+
+/// The owner's count on a ticket.
+struct Held(*const Ticket);
+
+impl Held {
+    fn claim(&self) -> bool {
+        // SAFETY: alive by this count.
+        unsafe { &*self.0 }.claim().is_some()
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // SAFETY: this count, not used again.
+        unsafe { Ticket::release(self.0) };
+    }
+}
+
+/// Waits until a thread of the pool has run the injected job, or, as a guest, until this thread has a core and the job:
+/// then tells the core.
+fn claim_or_wait(registry: &Registry, guest: bool, latch: &Latch, ticket: &Held, place: &Place) -> Option<usize> {
+    let waiter = Waiter::new(Arc::clone(place.seat()));
+    if latch.announce(&waiter).is_err() {
+        return None;
+    }
+    let give_back = |core| {
+        registry.sleep.give(core, false);
+        registry.after_release();
+    };
+    let mut core = if guest { registry.sleep.take_or_call(place.seat()) } else { None };
+    let mut calling = guest && core.is_none();
+    loop {
+        if let Some(core) = core.take() {
+            if ticket.claim() {
+                return Some(core);
+            }
+            give_back(core);
+        }
+        if waiter.verdict().is_some() {
+            if calling && !registry.sleep.hang_up(place.seat()) {
+                give_back(granted(place));
+            }
             return None;
         }
-        let mut offer = if guest { registry.sleep.take_or_call(place.seat()) } else { None };
-        let mut calling = guest && offer.is_none();
-        loop {
-            if let Some(core) = offer.take() {
-                // SAFETY: alive by our count.
-                if unsafe { &*ticket }.claim().is_some() {
-                    return Some(core);
-                }
-                registry.sleep.give(core, false);
-                registry.after_release();
-            }
-            if let Some(verdict) = waiter.verdict() {
-                debug_assert_eq!(verdict, Verdict::Done, "an injected job is run by whoever claims it");
-                if calling && !registry.sleep.hang_up(place.seat()) {
-                    registry.sleep.give(granted(place), false);
-                    registry.after_release();
-                }
-                return None;
-            }
-            place.park();
-            if calling && let Some(Grant::Core(core)) = place.take_grant() {
-                calling = false;
-                offer = Some(core);
-            }
+        place.park();
+        if calling && let Some(Grant::Core(granted)) = place.take_grant() {
+            calling = false;
+            core = Some(granted);
         }
-    };
-    let mine = match Worker::current() {
-        Some(elsewhere) => without_core(elsewhere, wait),
-        None => with_place(wait),
-    };
-    // SAFETY: our count, not used again.
-    unsafe { Ticket::release(ticket) };
-    // SAFETY: claimed or done, so nobody else looks at it.
-    unsafe { job.fork().retire() };
-    match mine {
-        Some(core) => {
-            // SAFETY: claimed.
-            let body = unsafe { job.take_closure() };
-            Worker::enter(registry, core, |_| body())
-        }
-        // SAFETY: the latch is set, and the result is taken here only.
-        None => match unsafe { job.take_result() } {
-            Ok(result) => result,
-            Err(payload) => {
-                debug_assert!(!panicking(), "a region is entered by a thread that is not unwinding");
-                resume_unwind(payload)
-            }
-        },
     }
 }

@@ -1,6 +1,6 @@
 //! Safe waits: a thread that waits for a stolen job helps its thief with that very job, and with nothing else.
 
-use crate::job::{Lineage, NOBODY};
+use crate::job::{Helped, Lineage, NOBODY};
 use crate::latch::{Latch, Verdict, Waiter};
 use crate::primitive::{Arc, AtomicUsize, KEEP_CORE, Ordering, Steal, WAIT_ROUNDS, back_off, spin_loop};
 use crate::seat::with_place;
@@ -59,16 +59,20 @@ impl Worker {
         for _ in 0..cores.len() {
             let Some(core) = cores.get(victim).filter(|_| victim != self.core_index()) else { return false };
             match core.shared.steal() {
-                Steal::Success(job) => {
+                Steal::Success((job, _)) => {
                     // SAFETY: taken out of the queue, so the right to it is ours.
                     let helped = unsafe { (job.kind().help)(job, awaited.lineage) };
+                    if let Helped::Requeue(job) = helped {
+                        self.registry().inject(job);
+                    }
+                    let ran = helped == Helped::Ran;
                     let counters = &self.core().counters;
-                    if helped {
+                    if ran {
                         counters.leapfrogs.bump()
                     } else {
                         counters.refused.bump()
                     }
-                    return helped;
+                    return ran;
                 }
                 Steal::Empty => victim = core.waits_for.load(Ordering::Relaxed),
                 Steal::Retry => spin_loop(),
@@ -99,7 +103,7 @@ impl Worker {
                 }
             }
             self.core().counters.hand_overs.bump();
-            without_core(self, |place| {
+            without_core(|place| {
                 loop {
                     if let Some(verdict) = waiter.verdict() {
                         return verdict;

@@ -14,6 +14,33 @@ thread_cell! {
     static CURRENT: *const Worker = ptr::null();
 }
 
+thread_cell! {
+    /// The worker that this thread is at the moment and those that it was before, innermost first.
+    static ENTRIES: *const Entry = ptr::null();
+}
+
+/// One time that this thread became a worker. A thread that goes back and forth between pools has several entries for one
+/// worker.
+#[derive(Debug)]
+struct Entry {
+    worker: *const Worker,
+    below: *const Entry,
+}
+
+impl Entry {
+    /// All workers of this thread, innermost first.
+    fn workers<'a>() -> impl Iterator<Item = &'a Worker> {
+        let mut entry = ENTRIES.with(Cell::get);
+        std::iter::from_fn(move || {
+            // SAFETY: entries are on this thread's stack, made and removed by `Worker::on_top`, below whoever iterates.
+            let found = unsafe { entry.as_ref() }?;
+            entry = found.below;
+            // SAFETY: a worker outlives its entries.
+            Some(unsafe { &*found.worker })
+        })
+    }
+}
+
 /// A thread's context in a pool. It lives on that thread's stack and never moves; only that thread touches it.
 #[derive(Debug)]
 pub struct Worker {
@@ -23,12 +50,10 @@ pub struct Worker {
     /// The innermost of the lineages that what this thread does belongs to.
     pub(crate) frame: Cell<*const Frame>,
     registry: *const Registry,
-    /// What this thread was before it became this worker: a worker of another pool, or nothing.
-    outer: *const Worker,
     /// Forks to keep shared ahead of need, and when one was last taken back unstolen: see `took_back`.
     pub(crate) reserve: Cell<usize>,
     pub(crate) took_back_at: Cell<Option<Tick>>,
-    /// Counts looks for work, to see to the injector every 61st time.
+    /// Counts jobs since the last look at the injector.
     pub(crate) turn: Cell<u32>,
     pub(crate) random: Cell<u32>,
 }
@@ -43,15 +68,7 @@ impl Worker {
 
     /// This thread's worker in that pool, however many other pools it has entered since.
     pub fn current_in<'a>(registry: &Registry) -> Option<&'a Worker> {
-        let mut worker = Worker::current();
-        while let Some(found) = worker {
-            if ptr::eq(found.registry, registry) {
-                return Some(found);
-            }
-            // SAFETY: an outer worker outlives the inner one on the same stack.
-            worker = unsafe { found.outer.as_ref() };
-        }
-        None
+        Entry::workers().find(|worker| ptr::eq(worker.registry, registry))
     }
 
     /// Makes this thread a worker that holds `core`, for the time of `body`. It may hold another core afterwards, which
@@ -59,20 +76,34 @@ impl Worker {
     pub fn enter<R>(registry: &Registry, core: usize, body: impl FnOnce(&Worker) -> R) -> R {
         let worker = Worker::new(registry);
         worker.hold(core);
-        let _leave = Leave { worker: &worker, previous: CURRENT.with(|current| current.replace(&worker)) };
-        body(&worker)
+        let _settle = Settle;
+        let _leave = Leave(&worker);
+        worker.on_top(|| body(&worker))
     }
 
-    /// Makes this thread `self` again, a worker it has been all along below another pool's, for the time of `body`.
+    /// Makes this thread that worker again, which it was before it entered another pool, for the time of `body`.
     pub fn resume<R>(&self, body: impl FnOnce(&Worker) -> R) -> R {
-        struct Restore(*const Worker);
-        impl Drop for Restore {
+        let _settle = Settle;
+        self.on_top(|| {
+            settle();
+            body(self)
+        })
+    }
+
+    fn on_top<R>(&self, body: impl FnOnce() -> R) -> R {
+        struct Restore<'a>(&'a Entry);
+        impl Drop for Restore<'_> {
             fn drop(&mut self) {
-                CURRENT.with(|current| current.set(self.0));
+                ENTRIES.with(|entries| entries.set(self.0.below));
+                let worker = Entry::workers().next().map_or(ptr::null(), ptr::from_ref);
+                CURRENT.with(|current| current.set(worker));
             }
         }
-        let _restore = Restore(CURRENT.with(|current| current.replace(self)));
-        body(self)
+        let entry = Entry { worker: self, below: ENTRIES.with(Cell::get) };
+        let _restore = Restore(&entry);
+        ENTRIES.with(|entries| entries.set(&entry));
+        CURRENT.with(|current| current.set(self));
+        body()
     }
 
     fn new(registry: &Registry) -> Self {
@@ -82,7 +113,6 @@ impl Worker {
             core_index: Cell::new(usize::MAX),
             frame: Cell::new(ptr::null()),
             registry,
-            outer: CURRENT.with(Cell::get),
             reserve: Cell::new(RESERVE),
             took_back_at: Cell::new(None),
             turn: Cell::new(0),
@@ -152,35 +182,15 @@ impl Worker {
         (index != usize::MAX).then_some(index)
     }
 
-    /// Gives up the core in the middle of something; [`take_core`](Worker::take_core) follows. Nothing of the pool may
-    /// run on this thread in between. Likewise for the pools that this thread was in before.
-    pub fn give_core(&self) {
-        let mut worker = Some(self);
-        while let Some(giver) = worker {
-            if !giver.core.get().is_null() {
-                giver.unload();
-                if let Some(core) = giver.let_go() {
-                    giver.registry().sleep.give(core, true);
-                    giver.registry().after_release();
-                }
-            }
-            // SAFETY: an outer worker outlives the inner one on the same stack.
-            worker = unsafe { giver.outer.as_ref() };
-        }
-    }
-
-    /// Waits for a core, ahead of all new work.
-    pub fn take_core(&self, place: &Place) {
-        // SAFETY: an outer worker outlives the inner one on the same stack.
-        if let Some(outer) = unsafe { self.outer.as_ref() } {
-            outer.take_core(place);
-        }
+    /// Gives up the core in the middle of something. Nothing of the pool may run on this thread until it has one again.
+    fn give_core(&self) {
         if self.core.get().is_null() {
-            let core = self.registry().sleep.take_back(place.seat()).unwrap_or_else(|| match place.wait_for_grant() {
-                Grant::Core(core) => core,
-                Grant::Exit => unreachable!("a pool does not end while a thread of its is away"),
-            });
-            self.hold(core);
+            return;
+        }
+        self.unload();
+        if let Some(core) = self.let_go() {
+            self.registry().sleep.give(core, true);
+            self.registry().after_release();
         }
     }
 
@@ -191,36 +201,57 @@ impl Worker {
 }
 
 /// Ends a worker, also when its body unwinds.
-struct Leave<'a> {
-    worker: &'a Worker,
-    previous: *const Worker,
-}
+struct Leave<'a>(&'a Worker);
 
 impl Drop for Leave<'_> {
     fn drop(&mut self) {
-        CURRENT.with(|current| current.set(self.previous));
-        debug_assert_eq!(self.worker.private.len(), 0, "every fork has ended");
-        if !self.worker.core.get().is_null() {
-            self.worker.unload();
-            if let Some(core) = self.worker.let_go() {
-                self.worker.registry().sleep.give(core, false);
-                self.worker.registry().after_release();
+        let worker = self.0;
+        debug_assert_eq!(worker.private.len(), 0, "every fork has ended");
+        if !worker.core.get().is_null() {
+            worker.unload();
+            if let Some(core) = worker.let_go() {
+                worker.registry().sleep.give(core, false);
+                worker.registry().after_release();
             }
         }
     }
 }
 
-/// Runs `blocking` without a core: the core goes to others meanwhile.
-pub fn without_core<R>(worker: &Worker, blocking: impl FnOnce(&Place) -> R) -> R {
-    struct TakeBack<'a>(&'a Worker, &'a Place);
-    impl Drop for TakeBack<'_> {
-        fn drop(&mut self) {
-            self.0.take_core(self.1);
-        }
+/// Sees to it that this thread holds a core of the pool whose worker it is now, after it gave it up in the middle of
+/// something. It gets one ahead of all new work.
+///
+/// While it waits for that core it holds none of another pool's either, so threads that go back and forth between pools
+/// cannot wait for each other in a circle. The cores of the workers below are seen to when the thread returns to them.
+fn settle() {
+    let Some(worker) = Entry::workers().next().filter(|worker| worker.core.get().is_null()) else { return };
+    let sleep = &worker.registry().sleep;
+    let core = sleep.try_take_back().unwrap_or_else(|| {
+        with_place(|place| {
+            Entry::workers().for_each(Worker::give_core);
+            sleep.take_back(place.seat()).unwrap_or_else(|| match place.wait_for_grant() {
+                Grant::Core(core) => core,
+                Grant::Exit => unreachable!("a pool does not end while a thread of its is away"),
+            })
+        })
+    });
+    worker.hold(core);
+}
+
+/// Settles when it is dropped: on the way back, of a panic too.
+struct Settle;
+
+impl Drop for Settle {
+    fn drop(&mut self) {
+        settle();
     }
+}
+
+/// Runs `blocking` without a core: the cores that this thread holds, in whichever pools, go to others meanwhile. Does just
+/// that on a thread that belongs to no pool.
+pub fn without_core<R>(blocking: impl FnOnce(&Place) -> R) -> R {
     with_place(|place| {
-        worker.give_core();
-        let _take_back = TakeBack(worker, place);
+        Entry::workers().for_each(Worker::give_core);
+        let _settle = Settle;
         blocking(place)
     })
 }

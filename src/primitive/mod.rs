@@ -47,12 +47,26 @@ pub enum Flaw {
     TaskClaimedByStore,
     /// `Worker::replenish` clears demand after it has shared.
     DemandClearedLate,
-    /// `SharedEnd::lower` writes over a request.
-    LoweredByStore,
     /// A fork is put into the shared end before its shared part is written.
     PublishedUnshared,
     /// A waiting thread runs whatever it finds at its thief's.
     HelpsUnrelated,
+    /// A thread that goes to sleep does not look at the injector again.
+    InjectorForgotten,
+    /// A thread that goes to sleep does not look at the cores' shared ends again.
+    SharedEndsForgotten,
+    /// `Registry::work_appeared` looks for sleepers without a fence after the publishing.
+    WakerWithoutFence,
+    /// `Registry::after_release` looks for work without a fence after the release.
+    SleeperWithoutFence,
+    /// A searcher that found work does not make up for wakes left out for its sake.
+    MissedIgnored,
+    /// A producer that leaves a wake to a searcher does not check that this one searches still.
+    MissedUnchecked,
+    /// A searcher that found work looks for missed wakes without a fence after it stopped.
+    FinderWithoutFence,
+    /// A thread that goes to sleep does not ask the cores for work.
+    SleepsWithoutDemand,
 }
 
 /// What a look into a shared queue found.

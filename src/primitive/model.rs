@@ -5,6 +5,7 @@
 
 use super::{Arc, Flaw};
 use std::io;
+use std::thread::panicking;
 use std::time::Duration;
 
 pub use super::atomic::{AtomicBool, AtomicPtr, AtomicUsize, fence};
@@ -223,11 +224,6 @@ impl ThreadHandle {
     pub fn join(self) {
         let _ = self.0.join();
     }
-}
-
-/// Whether this thread is unwinding.
-pub fn panicking() -> bool {
-    std::thread::panicking()
 }
 
 /// A model says how many cores it wants.

@@ -17,6 +17,8 @@ pub use std::thread::yield_now;
 pub const PRIVATE_CAPACITY: usize = 256;
 /// Oldest forks that a worker keeps shared ahead of need.
 pub const RESERVE: usize = 4;
+/// Elements that one look into the injector takes at most.
+const INJECTED_AT_ONCE: usize = 16;
 /// Rounds of looking at every source before a worker without work sleeps.
 pub const SEARCH_ROUNDS: u32 = 24;
 /// Rounds of looking at an awaited latch before the thread parks.
@@ -133,11 +135,6 @@ impl ThreadHandle {
     }
 }
 
-/// Whether this thread is unwinding.
-pub fn panicking() -> bool {
-    std::thread::panicking()
-}
-
 /// The cores this process may use: affinity and cgroup quotas included where the platform tells them.
 pub fn available_cores() -> usize {
     std::thread::available_parallelism().map_or(1, |n| n.get())
@@ -239,6 +236,11 @@ impl<T> Injector<T> {
     /// Takes the oldest element.
     pub fn steal(&self) -> Steal<T> {
         self.0.steal().into()
+    }
+
+    /// Takes the oldest element, and moves a few that follow it to `deque`, from which they come in the same order.
+    pub fn steal_some(&self, deque: &Deque<T>) -> Steal<T> {
+        self.0.steal_batch_with_limit_and_pop(&deque.0, INJECTED_AT_ONCE).into()
     }
 
     /// Whether there seems to be none.

@@ -357,6 +357,11 @@ impl<T: Copy> Injector<T> {
         }
     }
 
+    /// Takes the oldest element; crossbeam's may move some that follow it to `deque`, as if stolen one by one.
+    pub fn steal_some(&self, _deque: &Deque<T>) -> Steal<T> {
+        self.steal()
+    }
+
     /// Takes the oldest item.
     pub fn steal(&self) -> Steal<T> {
         // Acquire, with the exchange below by another thief.

@@ -1,0 +1,272 @@
+//! `fork()` takes along the thread that calls it and no other: in the child a pool of the parent's is refused with a clear
+//! panic, and never hangs (rayon#708, polars#8032, tokenizers#187).
+#![cfg(unix)]
+
+mod common;
+
+use common::{CORES, Gate, LONG, assert_sound, good_child, note, part, spin_until, text_of, within};
+use purloin::Pool;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+/// What became of a forked child.
+#[derive(Debug, PartialEq, Eq)]
+enum End {
+    Done,
+    /// It panicked, and the text says why.
+    SaysWhy,
+    /// It panicked with something else.
+    Panicked,
+    /// A signal ended it: `SIGALRM` if it hung.
+    Signal(i32),
+}
+
+/// Runs `body` in a forked child.
+fn forked(body: impl FnOnce()) -> End {
+    // SAFETY: glibc makes its allocator usable in the child, and the child does not touch the harness's locks.
+    let child = unsafe { libc::fork() };
+    assert!(child >= 0, "fork");
+    if child == 0 {
+        // SAFETY: no memory is involved.
+        unsafe { libc::alarm(10) };
+        let code = match catch_unwind(AssertUnwindSafe(body)) {
+            Ok(()) => 0,
+            Err(payload) if text_of(&*payload).contains("forked from the one that built the pool") => 1,
+            Err(_) => 2,
+        };
+        // SAFETY: ends the child at once, without the parent's handlers for the end.
+        unsafe { libc::_exit(code) };
+    }
+    let mut status = 0;
+    // SAFETY: the child is ours, and the status a valid place.
+    assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+    match (libc::WIFEXITED(status), libc::WEXITSTATUS(status)) {
+        (true, 0) => End::Done,
+        (true, 1) => End::SaysWhy,
+        (true, _) => End::Panicked,
+        (false, _) => End::Signal(libc::WTERMSIG(status)),
+    }
+}
+
+/// Runs `body` with a pool of each number of cores, in a process whose only other thread is the harness's.
+fn at_cores_alone(test: &str, body: impl Fn(&Pool) + Sync) {
+    if part().is_none() {
+        good_child(test, "fork", &[]);
+        return;
+    }
+    for cores in CORES {
+        note(format!("with {cores} cores"));
+        let pool = Pool::new(cores).expect("a pool");
+        within(LONG, || {
+            body(&pool);
+            // The parent is none the worse for it.
+            assert_sound(&pool);
+            drop(pool);
+        });
+    }
+}
+
+#[test]
+fn every_call_says_why() {
+    at_cores_alone("every_call_says_why", |pool| {
+        for used in [false, true] {
+            if used {
+                assert_sound(pool);
+            }
+            assert_eq!(forked(|| drop(pool.map(0..10, |n| n))), End::SaysWhy);
+            assert_eq!(forked(|| assert_eq!(pool.join(|| 1, || 2), (1, 2))), End::SaysWhy);
+            assert_eq!(forked(|| pool.install(|| ())), End::SaysWhy);
+            assert_eq!(forked(|| pool.scope(|s| drop(s.spawn(|| ())))), End::SaysWhy);
+            assert_eq!(forked(|| drop(pool.spawn(|| ()))), End::SaysWhy);
+            assert_eq!(
+                forked(|| {
+                    pool.close();
+                    let _ = pool.join_threads(None);
+                }),
+                End::SaysWhy
+            );
+        }
+    });
+}
+
+/// A task that was running when the process forked does not run in the child: its handle cannot wait for it there.
+#[test]
+fn a_running_tasks_handle_says_why() {
+    at_cores_alone("a_running_tasks_handle_says_why", |pool| {
+        let (gate, begun) = (Arc::new(Gate::new()), Arc::new(Gate::new()));
+        let task = pool.spawn({
+            let (gate, begun) = (Arc::clone(&gate), Arc::clone(&begun));
+            move || {
+                begun.open();
+                gate.pass();
+                5
+            }
+        });
+        let queued = pool.spawn(|| 6);
+        begun.pass();
+        let (mut task, mut queued) = (Some(task), Some(queued));
+        assert_eq!(forked(|| drop(task.take().map(purloin::JoinHandle::join))), End::SaysWhy);
+        if pool.cores() == 1 {
+            // Not begun: no thread of the child's will.
+            assert_eq!(forked(|| drop(queued.take().map(purloin::JoinHandle::join))), End::SaysWhy);
+        }
+        gate.open();
+        assert_eq!(task.take().map(|task| task.join().expect("no panic")), Some(5));
+        assert_eq!(queued.take().map(|task| task.join().expect("no panic")), Some(6));
+        let finished = pool.spawn(|| 7);
+        spin_until(|| finished.is_finished());
+        let mut finished = Some(finished);
+        assert_eq!(
+            forked(|| assert_eq!(finished.take().map(|task| task.join().expect("no panic")), Some(7))),
+            End::Done,
+            "a result that is there can be had in the child too"
+        );
+    });
+}
+
+/// The child may build a pool of its own.
+#[test]
+fn a_new_pool_works() {
+    at_cores_alone("a_new_pool_works", |pool| {
+        let cores = pool.cores();
+        let build = || {
+            let own = Pool::new(cores).expect("a pool");
+            assert_sound(&own);
+            assert_eq!(forked(|| own.install(|| ())), End::SaysWhy, "and a child's child needs yet another");
+            drop(own);
+        };
+        assert_eq!(forked(build), End::Done);
+    });
+}
+
+/// The process forks while all locks of the pool are in use: what belongs to the end of a program must not hang even so.
+#[test]
+fn dropping_returns() {
+    at_cores_alone("dropping_returns", |pool| {
+        let stop = AtomicBool::new(false);
+        thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while !stop.load(Ordering::Relaxed) {
+                        pool.install(|| drop(purloin::spawn(|| ())));
+                    }
+                });
+            }
+            for round in 0..60 {
+                let end = match round % 3 {
+                    // The handle is the child's copy; the parent keeps its own.
+                    // SAFETY: the original is not used again in this process.
+                    0 => forked(|| drop(unsafe { std::ptr::read(pool) })),
+                    1 => forked(|| assert!(!format!("{pool:?}{:?}", pool.cores()).is_empty())),
+                    _ => forked(|| {
+                        let _ = catch_unwind(AssertUnwindSafe(|| pool.close()));
+                        let _ = catch_unwind(AssertUnwindSafe(|| pool.terminate()));
+                        let _ = catch_unwind(AssertUnwindSafe(|| pool.stats()));
+                    }),
+                };
+                if end != End::Done {
+                    stop.store(true, Ordering::Relaxed);
+                }
+                assert_eq!(end, End::Done, "round {round}");
+            }
+            stop.store(true, Ordering::Relaxed);
+        });
+    });
+}
+
+/// A thread of the pool forks: in the child it is alone, so that it must not wait for what another had begun.
+#[test]
+fn forking_inside() {
+    at_cores_alone("forking_inside", |pool| {
+        let ends = pool.install(|| {
+            let alone = forked(|| assert_eq!(purloin::join(|| 1, || 2), (1, 2)));
+            let (stolen, gate) = (Gate::new(), Gate::new());
+            let in_a = || {
+                if pool.cores() == 1 {
+                    return None;
+                }
+                stolen.pass();
+                let mut child = false;
+                // The child goes on with the outer `join` by panicking there: it is not to come back from here.
+                let end = forked(|| {
+                    child = true;
+                    let handle = pool.spawn(|| ());
+                    drop(handle);
+                });
+                gate.open();
+                assert!(!child);
+                Some(end)
+            };
+            let (end, ()) = purloin::join(in_a, || {
+                stolen.open();
+                if pool.cores() > 1 {
+                    gate.pass();
+                }
+            });
+            (alone, end)
+        });
+        assert!(matches!(ends.0, End::Done | End::SaysWhy), "{ends:?}");
+        assert_eq!(ends.1, (pool.cores() > 1).then_some(End::SaysWhy));
+    });
+}
+
+/// The second half of a `join` is running elsewhere when the first one forks and goes on in the child.
+#[test]
+fn the_stolen_half_stays_behind() {
+    at_cores_alone("the_stolen_half_stays_behind", |pool| {
+        if pool.cores() == 1 {
+            return;
+        }
+        let (stolen, gate) = (Gate::new(), Gate::new());
+        let parent = std::process::id();
+        let mut status = 0;
+        let region = catch_unwind(AssertUnwindSafe(|| {
+            pool.join(
+                || {
+                    stolen.pass();
+                    // SAFETY: as in `forked`.
+                    let child = unsafe { libc::fork() };
+                    assert!(child >= 0, "fork");
+                    if child == 0 {
+                        // SAFETY: no memory is involved.
+                        unsafe { libc::alarm(10) };
+                        return;
+                    }
+                    // SAFETY: the child is ours, and the status a valid place.
+                    assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+                    gate.open();
+                },
+                || {
+                    stolen.open();
+                    gate.pass();
+                },
+            )
+        }));
+        if std::process::id() != parent {
+            let says_why = region.is_err_and(|payload| text_of(&*payload).contains("forked from the one"));
+            // SAFETY: as in `forked`.
+            unsafe { libc::_exit(if says_why { 7 } else { 8 }) };
+        }
+        region.expect("no panic in the parent");
+        assert!(libc::WIFEXITED(status), "the child was ended by signal {}", libc::WTERMSIG(status));
+        assert_eq!(libc::WEXITSTATUS(status), 7);
+    });
+}
+
+#[test]
+fn the_global_pool_says_why() {
+    if part().is_none() {
+        good_child("the_global_pool_says_why", "fork", &[]);
+        return;
+    }
+    within(LONG, || {
+        // Not built yet: the child builds its own.
+        assert_eq!(forked(|| assert_eq!(purloin::join(|| 1, || 2), (1, 2))), End::Done);
+        assert_eq!(purloin::join(|| 1, || 2), (1, 2));
+        assert_eq!(forked(|| assert_eq!(purloin::join(|| 1, || 2), (1, 2))), End::SaysWhy);
+        assert_eq!(forked(|| drop(purloin::spawn(|| ()))), End::SaysWhy);
+        assert_eq!(purloin::join(|| 1, || 2), (1, 2));
+    });
+}
