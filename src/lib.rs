@@ -1,6 +1,17 @@
-//! purloin
+#![doc = include_str!("../README.md")]
 #![cfg_attr(not(purloin_loom), warn(missing_debug_implementations))]
-#![cfg_attr(purloin_loom, allow(missing_docs, dead_code))]
+// The models' build opens the inside, which is documented for its readers and not as an interface.
+#![cfg_attr(
+    purloin_loom,
+    allow(
+        missing_docs,
+        dead_code,
+        clippy::absurd_extreme_comparisons,
+        clippy::len_without_is_empty,
+        clippy::missing_safety_doc,
+        clippy::new_without_default
+    )
+)]
 
 mod core;
 mod deque;
@@ -32,6 +43,10 @@ pub use source::Source;
 pub use spawn::JoinHandle;
 pub use stats::Stats;
 
+#[cfg(any(doc, doctest))]
+#[doc = include_str!("../DESIGN.md")]
+pub mod design {}
+
 /// The inside, for the models.
 #[cfg(purloin_loom)]
 #[doc(hidden)]
@@ -44,6 +59,7 @@ pub mod internals {
         )*};
     }
     open!(
-        core, deque, job, join, latch, map, primitive, registry, scope, seat, sleep, spawn, task, thread, wait, worker
+        core, deque, error, fork, job, join, latch, map, primitive, registry, scope, seat, sleep, spawn, task, thread,
+        wait, worker
     );
 }
