@@ -51,6 +51,8 @@ pub struct Registry {
     pub options: Options,
     /// No new tasks are taken.
     closed: AtomicBool,
+    /// Tasks that have not begun are to be dropped.
+    terminated: AtomicBool,
     threads: Mutex<Threads>,
     /// Threads that wait for the pool's last thread to end.
     watchers: Mutex<Vec<Arc<Seat>>>,
@@ -73,6 +75,7 @@ impl Registry {
             injector: Injector::new(),
             sleep: Sleep::new(options.cores, options.max_threads),
             closed: AtomicBool::new(false),
+            terminated: AtomicBool::new(false),
             threads: Mutex::new(Threads::default()),
             watchers: Mutex::new(Vec::new()),
             thread_body,
@@ -266,8 +269,16 @@ impl Registry {
     /// Closes, and drops what is queued and not begun.
     pub fn terminate(&self) {
         self.closed.store(true, Ordering::Relaxed);
+        // Relaxed: a task that begins meanwhile may fall on either side. What is in the injector is dropped now, what has
+        // moved from there to a core's shared end when its turn comes.
+        self.terminated.store(true, Ordering::Relaxed);
         self.cancel_queued();
         self.close();
+    }
+
+    /// Whether tasks that have not begun are to be dropped.
+    pub fn is_terminated(&self) -> bool {
+        self.terminated.load(Ordering::Relaxed)
     }
 
     /// Whether new tasks are refused.

@@ -247,6 +247,10 @@ impl Home for InScope {
         self.shared().registry
     }
 
+    fn is_terminated(&self) -> bool {
+        false
+    }
+
     fn lineage(&self) -> *const Lineage {
         &raw const self.shared().lineage
     }

@@ -21,6 +21,11 @@ impl Home for Detached {
         self.0
     }
 
+    fn is_terminated(&self) -> bool {
+        // SAFETY: asked by a thread that works for the registry, and so holds it alive.
+        unsafe { &*self.0 }.is_terminated()
+    }
+
     fn lineage(&self) -> *const Lineage {
         ptr::null()
     }

@@ -17,6 +17,8 @@ use std::ptr::NonNull;
 pub trait Home: Copy + Send {
     /// The pool whose threads may run it.
     fn registry(&self) -> *const Registry;
+    /// Whether tasks that have not begun are to be dropped.
+    fn is_terminated(&self) -> bool;
     /// The lineage of what waits for it.
     fn lineage(&self) -> *const Lineage;
     /// The task ended in a panic after its handle was dropped.
@@ -174,6 +176,11 @@ where
         // SAFETY: alive by the entry's count.
         let task = unsafe { this.cast::<Self>().as_ref() };
         let home = task.head.home;
+        if home.is_terminated() {
+            // SAFETY: the right to the entry is ours. A task is never given back.
+            let _ = unsafe { Self::cancel_entry(job) };
+            return;
+        }
         let claimed = task.claim();
         if claimed {
             let Some(worker) = Worker::current() else { unreachable!("jobs are run by workers") };
@@ -314,10 +321,8 @@ impl<T: Send, H: Home> Handle<T, H> {
     pub fn join(self) -> Result<T, JoinError> {
         let head = self.head();
         if !self.is_finished() {
-            // SAFETY: a task's registry is only dereferenced by its own workers; here its address is compared.
-            let worker = Worker::current().filter(|worker| std::ptr::eq(worker.registry(), head.home.registry()));
-            match worker {
-                Some(worker) => self.run_or_wait(worker),
+            match Worker::current_in(head.home.registry()) {
+                Some(worker) => worker.resume(|worker| self.run_or_wait(worker)),
                 None => self.park(),
             }
         }

@@ -67,7 +67,7 @@ impl Worker {
     }
 
     /// This thread's worker in that pool, however many other pools it has entered since.
-    pub fn current_in<'a>(registry: &Registry) -> Option<&'a Worker> {
+    pub fn current_in<'a>(registry: *const Registry) -> Option<&'a Worker> {
         Entry::workers().find(|worker| ptr::eq(worker.registry, registry))
     }
 
