@@ -238,7 +238,7 @@ impl Pool {
 
     /// How many cores the pool has: the most closures that run at once.
     pub fn cores(&self) -> usize {
-        self.0.0.cores.len()
+        self.0.0.size()
     }
 
     /// What the pool has done so far.

@@ -4,8 +4,8 @@ use crate::core::Core;
 use crate::error::{BuildError, panic_text};
 use crate::job::JobRef;
 use crate::primitive::{
-    Arc, AtomicBool, Deque, Flaw, Injector, Mutex, Ordering, Steal, ThreadHandle, fence, fork_generation, seeded,
-    spawn_thread,
+    Arc, AtomicBool, Deque, Flaw, Injector, Mutex, Ordering, SPARE_CORES, Steal, ThreadHandle, fence, fork_generation,
+    seeded, spawn_thread,
 };
 use crate::seat::{Place, Seat};
 use crate::sleep::{Sleep, Woken};
@@ -71,7 +71,7 @@ impl Registry {
     /// A registry with a thread for each core, all of them asleep. On an error nothing is left running.
     pub fn start(options: Options, thread_body: ThreadBody) -> Result<Arc<Registry>, BuildError> {
         let registry = Arc::new_cyclic(|itself| Registry {
-            cores: (0..options.cores).map(|_| Core::new()).collect(),
+            cores: (0..options.cores + SPARE_CORES).map(|_| Core::new()).collect(),
             injector: Injector::new(),
             sleep: Sleep::new(options.cores, options.max_threads),
             closed: AtomicBool::new(false),
@@ -83,7 +83,7 @@ impl Registry {
             itself: Weak::clone(itself),
             options,
         });
-        for started in 0..registry.cores.len() {
+        for started in 0..registry.size() {
             let place = Place::new();
             registry.sleep.enlist(place.seat());
             if let Err(source) = registry.start_thread(place, None) {
@@ -112,6 +112,17 @@ impl Registry {
         threads.started += 1;
         threads.handles.push(handle);
         Ok(())
+    }
+
+    /// The number of the pool's own cores.
+    #[inline]
+    pub fn size(&self) -> usize {
+        self.options.cores
+    }
+
+    /// The pool's own cores, and those beyond them if some are lent.
+    pub fn cores_in_use(&self) -> &[Core] {
+        &self.cores[..self.sleep.extent()]
     }
 
     /// Waits until every thread that was started has ended.
@@ -243,7 +254,7 @@ impl Registry {
     /// Whether a job is in any shared queue.
     pub fn work_visible(&self) -> bool {
         let injected = !seeded(Flaw::InjectorForgotten) && !self.injector.is_empty();
-        injected || !seeded(Flaw::SharedEndsForgotten) && self.cores.iter().any(|core| !core.shared.is_empty())
+        injected || !seeded(Flaw::SharedEndsForgotten) && self.cores_in_use().iter().any(|core| !core.shared.is_empty())
     }
 
     /// A thread that holds a core and was searching has found something: others are woken in its stead if need be.

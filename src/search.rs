@@ -52,7 +52,7 @@ impl Worker {
 
     /// Takes the oldest job of some other core, beginning with a random one; asks those that have none to share.
     fn steal(&self) -> Option<JobRef> {
-        let cores = &self.registry().cores;
+        let cores = self.registry().cores_in_use();
         let start = self.next_random() as usize % cores.len();
         for offset in 0..cores.len() {
             let victim = (start + offset) % cores.len();
@@ -119,7 +119,7 @@ impl Worker {
                 None
             } else {
                 self.find_work().or_else(|| {
-                    searching = searching || sleep.start_searching(self.registry().cores.len());
+                    searching = searching || sleep.start_searching(self.registry().size());
                     if searching { self.search() } else { None }
                 })
             };
@@ -147,7 +147,7 @@ impl Worker {
         self.unload();
         // Enter first, ask and look after: see `Sleep`.
         let nap = sleep.stand_by(self.let_go(), place.seat(), woken);
-        for core in self.registry().cores.iter().filter(|_| !seeded(Flaw::SleepsWithoutDemand)) {
+        for core in self.registry().cores_in_use().iter().filter(|_| !seeded(Flaw::SleepsWithoutDemand)) {
             core.shared.demand();
         }
         self.registry().after_release();

@@ -5,7 +5,7 @@
 //! thread that makes work visible first publishes it, then looks here. A sequentially consistent fence stands between
 //! the two steps on either side, so that at least one of them sees the other.
 
-use crate::primitive::{Arc, AtomicBool, AtomicUsize, Flaw, Mutex, Ordering, PATIENCE, seeded};
+use crate::primitive::{Arc, AtomicBool, AtomicUsize, Flaw, Mutex, Ordering, PATIENCE, SPARE_CORES, seeded};
 use crate::seat::{Grant, Seat};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -16,6 +16,11 @@ struct Lot {
     cores: usize,
     /// Cores that nobody holds.
     idle: Vec<usize>,
+    /// Cores beyond the pool's own, to lend; how many are lent; and cores of the pool's own that nobody may have until
+    /// as many lent ones are back, so that soon no more are at work than the pool has.
+    spare: Vec<usize>,
+    lent: usize,
+    withheld: Vec<usize>,
     /// Threads of the pool without work; the latest is woken first, its cache being warmest.
     standby: Vec<Arc<Seat>>,
     /// Threads in the middle of something that cannot go on without a core.
@@ -66,6 +71,8 @@ pub struct Sleep {
     resuming: AtomicUsize,
     /// The threads have been told to end.
     ended: AtomicBool,
+    /// Cores beyond this index are not in use.
+    extent: AtomicUsize,
 }
 
 /// The first nap; each useless one after it is twice as long, up to eight times.
@@ -77,6 +84,9 @@ impl Sleep {
         let lot = Lot {
             cores,
             idle: (0..cores).rev().collect(),
+            spare: (cores..cores + SPARE_CORES).rev().collect(),
+            lent: 0,
+            withheld: Vec::new(),
             standby: Vec::new(),
             resuming: VecDeque::new(),
             callers: VecDeque::new(),
@@ -98,6 +108,7 @@ impl Sleep {
             skipped: AtomicBool::new(false),
             resuming: AtomicUsize::new(0),
             ended: AtomicBool::new(false),
+            extent: AtomicUsize::new(cores),
         }
     }
 
@@ -106,6 +117,26 @@ impl Sleep {
         self.wakeable.store(lot.wakeable(), Ordering::Relaxed);
         self.resuming.store(lot.resuming.len(), Ordering::Relaxed);
         self.napping.store(lot.napper.is_some(), Ordering::Relaxed);
+        self.extent.store(if lot.lent == 0 { lot.cores } else { lot.cores + SPARE_CORES }, Ordering::Relaxed);
+    }
+
+    /// The number of cores, from the first, outside of which none is in use.
+    #[inline]
+    pub fn extent(&self) -> usize {
+        self.extent.load(Ordering::Relaxed)
+    }
+
+    /// Lends a core to a thread that has waited for one, on `seat`, for long: those who have them may be waiting, in a
+    /// way that the pool knows nothing of, for just that thread. `None` if a core has been granted to it meanwhile, or
+    /// none is left to lend.
+    pub fn borrow(&self, seat: &Arc<Seat>) -> Option<usize> {
+        let mut lot = self.lot.lock();
+        let place = lot.resuming.iter().position(|other| Arc::ptr_eq(other, seat))?;
+        let core = lot.spare.pop()?;
+        lot.resuming.remove(place);
+        lot.lent += 1;
+        self.refresh(&lot);
+        Some(core)
     }
 
     /// An idle core, for a thread that begins something.
@@ -356,7 +387,11 @@ impl Sleep {
     /// whether there is queued work, seen after a fence that followed the last release of a core.
     pub fn end_if_done(&self, queued_work: impl FnOnce() -> bool) -> bool {
         let mut lot = self.lot.lock();
-        let at_rest = lot.idle.len() == lot.cores && lot.resuming.is_empty() && lot.callers.is_empty() && lot.away == 0;
+        let at_rest = lot.lent == 0
+            && lot.idle.len() == lot.cores
+            && lot.resuming.is_empty()
+            && lot.callers.is_empty()
+            && lot.away == 0;
         if !lot.closed || !at_rest || queued_work() {
             return false;
         }
@@ -389,11 +424,23 @@ impl Lot {
     /// A core for the next thread in the middle of something; for an outside caller, if the pool has no thread to spare
     /// that would run its region; or for nobody.
     fn pass_on(&mut self, core: usize) {
-        let spare = !self.standby.is_empty() || self.can_grow();
-        let next = self.resuming.pop_front().or_else(|| if spare { None } else { self.callers.pop_front() });
-        match next {
-            Some(seat) => seat.grant(Grant::Core(core)),
-            None => self.idle.push(core),
+        if let Some(seat) = self.resuming.pop_front() {
+            seat.grant(Grant::Core(core));
+        } else if core >= self.cores {
+            self.lent -= 1;
+            self.spare.push(core);
+            if let Some(own) = self.withheld.pop() {
+                self.pass_on(own);
+            }
+        } else if self.withheld.len() < self.lent {
+            self.withheld.push(core);
+        } else if self.standby.is_empty()
+            && !self.can_grow()
+            && let Some(seat) = self.callers.pop_front()
+        {
+            seat.grant(Grant::Core(core));
+        } else {
+            self.idle.push(core);
         }
     }
 }

@@ -43,7 +43,7 @@ impl Stats {
         let sum = |pick: fn(&Counters) -> &Counter| registry.cores.iter().map(|core| pick(&core.counters).get()).sum();
         let (threads, peak_threads) = registry.sleep.threads();
         Stats {
-            cores: registry.cores.len(),
+            cores: registry.size(),
             threads,
             peak_threads,
             published: sum(|c| &c.published),

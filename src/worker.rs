@@ -3,7 +3,7 @@
 use crate::core::Core;
 use crate::deque::PrivateEnd;
 use crate::job::{Frame, JobRef};
-use crate::primitive::{Ordering, RESERVE, Tick, thread_cell};
+use crate::primitive::{Ordering, RESERVE, STARVED_AFTER, Tick, thread_cell};
 use crate::registry::Registry;
 use crate::seat::{Grant, Place, with_place};
 use std::cell::Cell;
@@ -154,7 +154,7 @@ impl Worker {
 
     /// Whether there is any core but this one.
     pub fn has_company(&self) -> bool {
-        self.registry().cores.len() > 1
+        self.registry().size() > 1
     }
 
     /// Puts everything that only this thread would run where others find it, and where its owner can claim it from any
@@ -167,7 +167,9 @@ impl Worker {
         }
         let mut moved: Vec<JobRef> = std::iter::from_fn(|| owner.pop()).collect();
         moved.reverse();
-        moved.extend(std::iter::from_fn(|| self.share_oldest()));
+        if !seeded(Flaw::HandOverForgetsPrivate) {
+            moved.extend(std::iter::from_fn(|| self.share_oldest()));
+        }
         for job in moved {
             // SAFETY: this thread owns what was in its shared end, and has just taken it out.
             let job = unsafe { (job.kind().unmoor)(job) };
@@ -207,7 +209,7 @@ impl Drop for Leave<'_> {
     fn drop(&mut self) {
         let worker = self.0;
         debug_assert_eq!(worker.private.len(), 0, "every fork has ended");
-        if !worker.core.get().is_null() {
+        if !worker.core.get().is_null() && !seeded(Flaw::GuestKeepsCore) {
             worker.unload();
             if let Some(core) = worker.let_go() {
                 worker.registry().sleep.give(core, false);
@@ -228,9 +230,17 @@ fn settle() {
     let core = sleep.try_take_back().unwrap_or_else(|| {
         with_place(|place| {
             Entry::workers().for_each(Worker::give_core);
-            sleep.take_back(place.seat()).unwrap_or_else(|| match place.wait_for_grant() {
-                Grant::Core(core) => core,
-                Grant::Exit => unreachable!("a pool does not end while a thread of its is away"),
+            sleep.take_back(place.seat()).unwrap_or_else(|| {
+                loop {
+                    match place.take_grant() {
+                        Some(Grant::Core(core)) => break core,
+                        Some(Grant::Exit) => unreachable!("a pool does not end while a thread of its is away"),
+                        None => place.park_timeout(STARVED_AFTER),
+                    }
+                    if let Some(core) = sleep.borrow(place.seat()) {
+                        break core;
+                    }
+                }
             })
         })
     });

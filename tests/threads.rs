@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{CORES, Gate, LONG, assert_sound, good_child, note, panic_of, part, spin_until, watched, within};
+use common::{CORES, Gate, LONG, assert_sound, good_child, note, part, spin_until, watched, within};
 use purloin::{BuildError, Pool};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

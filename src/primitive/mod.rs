@@ -67,6 +67,20 @@ pub enum Flaw {
     FinderWithoutFence,
     /// A thread that goes to sleep does not ask the cores for work.
     SleepsWithoutDemand,
+    /// A thread that gives up its core keeps its private forks.
+    HandOverForgetsPrivate,
+    /// A core that is given up goes to nobody, though a thread waits for one to go on.
+    GiveIgnoresResuming,
+    /// An outside caller is not entered among the callers.
+    CallerForgotten,
+    /// A guest leaves without giving its core up.
+    GuestKeepsCore,
+    /// A caller whose region was run leaves without the core that it was granted meanwhile.
+    GrantLeftBehind,
+    /// A thread that waits for a core of one pool keeps those of others.
+    WaitsHoldingCores,
+    /// A thread that blocks keeps the cores that it holds in the pools around the innermost.
+    OuterCoresKept,
 }
 
 /// What a look into a shared queue found.

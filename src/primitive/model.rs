@@ -26,6 +26,10 @@ pub const SEARCH_ROUNDS: u32 = 1;
 pub const WAIT_ROUNDS: u32 = 1;
 /// In the models a waiter gives its core up as soon as it parks.
 pub const KEEP_CORE: Option<Duration> = None;
+/// No cores are lent in the models: a wait there has no time-out.
+pub const SPARE_CORES: usize = 0;
+/// Without meaning here.
+pub const STARVED_AFTER: Duration = Duration::ZERO;
 /// Useless wakes in a row after which waking becomes lazy: never, since a nap has no end here.
 pub const PATIENCE: u32 = u32::MAX;
 

@@ -25,6 +25,10 @@ pub const SEARCH_ROUNDS: u32 = 24;
 pub const WAIT_ROUNDS: u32 = 48;
 /// How long a thread waits, parked, for a stolen job before it gives its core to others.
 pub const KEEP_CORE: Option<Duration> = Some(Duration::from_micros(100));
+/// Cores beyond its own that a pool may lend to threads that would else wait for ever.
+pub const SPARE_CORES: usize = 64;
+/// How long a thread in the middle of something waits for a core before it is lent one.
+pub const STARVED_AFTER: Duration = Duration::from_millis(1);
 /// Useless wakes in a row after which waking becomes lazy.
 pub const PATIENCE: u32 = 3;
 
