@@ -82,7 +82,7 @@ fn run(args: &Args, pool: &Pool) -> io::Result<usize> {
         compare(pool, &files)
     } else {
         let bar = progress_bar(&files);
-        let outcomes = pool.map(&files[..], |file| digest(file, &bar));
+        let outcomes = pool.map(&files, |file| digest(file, &bar));
         bar.finish_and_clear();
         outcomes
     };

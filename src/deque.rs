@@ -154,13 +154,13 @@ impl SharedEnd {
         index >= self.limit.load(Ordering::Relaxed)
     }
 
-    /// The owner answers demand, if any: it shares next, and until then, and after, has room up to `full_at`.
+    /// The owner answers demand, if any: it shares next, and has room up to `full_at` until then.
     pub fn clear_demand(&self, full_at: usize) {
         self.limit.store(full_at, Ordering::Relaxed);
     }
 
-    /// The owner's private end ends lower now. Leaves a request standing.
-    pub fn lower(&self, full_at: usize) {
+    /// The owner's private end is full at that index now. Leaves a request standing.
+    pub fn make_room(&self, full_at: usize) {
         let limit = self.limit.load(Ordering::Relaxed);
         if limit != DEMAND {
             // Fails only if a thief has written demand meanwhile, which is to stay.

@@ -2,7 +2,7 @@
 
 use crate::job::{Fork, Frame, JobRef, Lineage, Ticket};
 use crate::latch::Verdict;
-use crate::primitive::{Flaw, PRIVATE_CAPACITY, RESERVE, Tick, seeded};
+use crate::primitive::{Flaw, Ordering, PRIVATE_CAPACITY, RESERVE, Tick, fence, seeded};
 use crate::wait::Awaited;
 use crate::worker::Worker;
 use std::ptr;
@@ -34,7 +34,21 @@ impl Worker {
     /// Ends the fork of this index, the youngest, if it is private still: the caller runs it.
     #[inline]
     pub fn unfork(&self, index: usize) -> bool {
-        self.private.pop(index)
+        let private = self.private.pop(index);
+        // On the way back too, older forks may be wanted by others.
+        if self.core().shared.looks_up_at(index) {
+            self.share_on_return();
+        }
+        private
+    }
+
+    /// Answers demand where a fork ended, if there are older private ones.
+    #[cold]
+    #[inline(never)]
+    fn share_on_return(&self) {
+        if self.private.len() > 0 {
+            self.replenish();
+        }
     }
 
     /// Shares the oldest forks, up to the reserve: on demand, or to make room.
@@ -45,12 +59,17 @@ impl Worker {
         // SAFETY: this thread holds the core.
         let owner = unsafe { shared.owner() };
         let full = self.private.len() == PRIVATE_CAPACITY;
+        // Before sharing, and before looking how much is shared, so that a request made meanwhile stands.
+        if !seeded(Flaw::DemandClearedLate) {
+            shared.clear_demand(self.private.full_at());
+        }
+        // Pairs with the fence of a thief's look whether it left anything behind (in `Stealer::is_empty`): either we see
+        // what it took, or it sees the request cleared, and asks again.
+        fence(Ordering::SeqCst);
         let mut wanted = self.reserve.get().max(1).saturating_sub(owner.len());
         if full {
             wanted = wanted.max(self.private.len() / 2);
         }
-        // Before sharing, so that a request made meanwhile stands.
-        shared.clear_demand(self.private.full_at() + wanted.min(self.private.len()));
         for _ in 0..wanted {
             let Some(job) = self.share_oldest() else {
                 // Short of the reserve: the next fork is shared too.
@@ -64,6 +83,7 @@ impl Worker {
         if seeded(Flaw::DemandClearedLate) {
             shared.clear_demand(self.private.full_at());
         }
+        shared.make_room(self.private.full_at());
         // Even if nothing was moved: a thread that sleeps may not have seen what is there.
         self.registry().work_appeared(true);
     }
@@ -155,7 +175,7 @@ impl Worker {
         // SAFETY: shared once; taken back, returned or done, so that nobody else looks at it.
         unsafe { fork.retire() };
         self.private.forget(index);
-        self.core().shared.lower(self.private.full_at());
+        self.core().shared.make_room(self.private.full_at());
         reclaimed
     }
 
@@ -208,9 +228,22 @@ impl Worker {
             any = true;
         }
         if any {
-            self.core().shared.clear_demand(self.private.full_at());
+            // A request stands: it is answered at the next fork.
+            self.core().shared.make_room(self.private.full_at());
             self.registry().work_appeared(true);
         }
+    }
+
+    /// Takes the youngest job of the shared end back, if it is the one.
+    pub fn withdraw(&self, is_it: impl FnOnce(JobRef) -> bool) -> Option<JobRef> {
+        // SAFETY: this thread holds the core.
+        let owner = unsafe { self.core().shared.owner() };
+        let job = owner.pop()?;
+        if is_it(job) {
+            return Some(job);
+        }
+        owner.push(job);
+        None
     }
 
     /// Offers a job that is not a fork at the shared end of this thread's core.

@@ -13,6 +13,7 @@ use crate::thread::{in_pool, run_thread, works_for};
 use crate::worker::{Worker, without_core};
 use std::any::Any;
 use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::Instant;
 
 /// The most cores a pool can have.
@@ -37,6 +38,10 @@ const SPARE_THREADS: usize = 256;
 /// ```
 #[derive(Clone)]
 pub struct Pool(Arc<Owner>);
+
+// A panic in a closure leaves the pool as it was: nothing of the user's is in it.
+impl UnwindSafe for Pool {}
+impl RefUnwindSafe for Pool {}
 
 /// What the handles of a pool share; its end is the pool's.
 struct Owner(Arc<Registry>);

@@ -101,16 +101,24 @@ impl Registry {
             return Err(std::io::Error::other("the pool is gone"));
         };
         let body = self.thread_body;
-        let mut threads = self.threads.lock();
-        let index = threads.started;
-        // A name that can't be made, or can't be a name, is a thread that can't be started.
+        let index = {
+            let mut threads = self.threads.lock();
+            threads.started += 1;
+            threads.started - 1
+        };
+        // A name that can't be made, or can't be a name, is a thread that can't be started. Nothing may unwind from here:
+        // the caller may be in the middle of a fork.
         let started = catch_unwind(AssertUnwindSafe(|| {
             let name = (self.options.thread_name)(index);
             spawn_thread(name, self.options.stack_size, move || body(registry, place, core, index))
         }));
-        let handle = started.unwrap_or_else(|payload| Err(std::io::Error::other(panic_text(&*payload).to_owned())))?;
-        threads.started += 1;
-        threads.handles.push(handle);
+        let handle = started.unwrap_or_else(|payload| {
+            let error = std::io::Error::other(panic_text(&*payload).to_owned());
+            // Its drop could panic in its turn.
+            std::mem::forget(payload);
+            Err(error)
+        })?;
+        self.threads.lock().handles.push(handle);
         Ok(())
     }
 
@@ -135,7 +143,7 @@ impl Registry {
 
     /// A thread of the pool ends.
     pub fn thread_ended(&self) {
-        if self.sleep.thread_ended() == 0 {
+        if self.sleep.thread_ended() == 0 && !seeded(Flaw::WatcherForgotten) {
             for watcher in self.watchers.lock().drain(..) {
                 watcher.unpark();
             }
@@ -204,7 +212,7 @@ impl Registry {
             return Err(job);
         }
         self.inject(job);
-        if self.sleep.has_ended() {
+        if self.sleep.has_ended() && !seeded(Flaw::SubmittedTooLate) {
             // Pairs with the fence in `end_if_done`: either its drain sees the task, or we see that it has ended.
             self.cancel_queued();
         }
@@ -232,6 +240,10 @@ impl Registry {
             && self.start_thread(Place::new(), Some(core)).is_err()
         {
             self.sleep.start_failed(Some(core));
+            // Not by `after_release`, which would try to start a thread again.
+            if self.is_closed() {
+                self.end_if_done();
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 use crate::error::JoinError;
 use crate::job::{Helped, Job, JobRef, Kind, Lineage, NOBODY, same};
 use crate::latch::{Latch, Verdict};
-use crate::primitive::{Arc, AtomicUsize, Mutex, Ordering};
+use crate::primitive::{Arc, AtomicUsize, Flaw, Mutex, Ordering, seeded};
 use crate::registry::Registry;
 use crate::task::{self, Handle, Home};
 use crate::wait::Awaited;
@@ -58,7 +58,10 @@ impl Shared {
         let mut queue = self.queue.lock();
         let task = queue.tasks.pop_back();
         let again = consumed && !queue.tasks.is_empty();
-        if consumed {
+        if consumed && seeded(Flaw::OfferClearedLate) {
+            drop(queue);
+            self.queue.lock().offered = again;
+        } else if consumed {
             queue.offered = again;
         }
         (task, again)
@@ -155,17 +158,6 @@ impl Shared {
     }
 }
 
-impl Drop for Shared {
-    fn drop(&mut self) {
-        // What is left was claimed through handles: only the entries remain.
-        for entry in self.queue.lock().tasks.drain(..) {
-            // SAFETY: taken out of the queue, so the right to it is ours.
-            let kept = unsafe { (entry.kind().cancel)(entry) };
-            debug_assert!(kept.is_none(), "a task is never kept");
-        }
-    }
-}
-
 /// The count that an offer's entry stands for.
 unsafe fn accept(job: JobRef) -> Arc<Shared> {
     // SAFETY: made by `Arc::into_raw` in `Shared::offer`, used up once.
@@ -178,13 +170,11 @@ unsafe fn run_offer(job: JobRef) {
     let shared = unsafe { accept(job) };
     let Some(worker) = Worker::current() else { unreachable!("jobs are run by workers") };
     let (task, more) = shared.take(true);
-    if more {
+    if more && !seeded(Flaw::OfferNotRepeated) {
         Shared::offer(&shared);
     }
-    shared.drain(task, || worker.take_turn());
-    if worker.injector_is_due() {
-        shared.offer_rest();
-    }
+    shared.drain(task, || worker.take_turn() || worker.is_in_the_way());
+    shared.offer_rest();
 }
 
 /// Runs tasks, if they descend from what is awaited, until there are none: the awaited job needs them all.
@@ -200,7 +190,7 @@ unsafe fn help_offer(job: JobRef, awaited: *const Lineage) -> Helped {
         if more {
             Shared::offer(&shared);
         }
-        shared.drain(task, || false);
+        shared.drain(task, || seeded(Flaw::HelperTakesOne));
         return Helped::Ran;
     }
     let mut queue = shared.queue.lock();
@@ -219,7 +209,7 @@ unsafe fn cancel_offer(job: JobRef) -> Option<JobRef> {
     // SAFETY: the entry is ours.
     let shared = ManuallyDrop::new(unsafe { accept(job) });
     let mut queue = shared.queue.lock();
-    if !queue.tasks.is_empty() {
+    if !queue.tasks.is_empty() && !seeded(Flaw::OfferCancelled) {
         return Some(job);
     }
     queue.offered = false;
@@ -340,6 +330,17 @@ impl<T> fmt::Debug for ScopedJoinHandle<'_, T> {
     }
 }
 
+/// A scope that is over takes its offer back, if that is the last thing that this thread has put into its shared end, so
+/// that a thread that opens many scopes does not leave as many dead offers.
+fn withdraw_offer(shared: &Arc<Shared>) {
+    let Some(worker) = Worker::current() else { return };
+    let offer: *const Shared = Arc::as_ptr(shared);
+    if let Some(entry) = worker.withdraw(|job| std::ptr::eq(job.cast(), offer)) {
+        // SAFETY: the entry is ours.
+        drop(unsafe { accept(entry) });
+    }
+}
+
 /// Runs a scope: [`Pool::scope`](crate::Pool::scope) on a worker.
 pub fn scope_on<'env, F, T>(worker: &Worker, body: F) -> T
 where
@@ -372,7 +373,13 @@ where
             own: Some(&own),
         });
     }
-    let panic = shared.queue.lock().panic.take();
+    let (offered, panic) = {
+        let mut queue = shared.queue.lock();
+        (queue.offered, queue.panic.take())
+    };
+    if offered {
+        withdraw_offer(&scope.shared);
+    }
     match (result, panic) {
         (Ok(value), None) => value,
         (Ok(_), Some(payload)) => resume_unwind(payload),

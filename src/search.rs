@@ -2,7 +2,7 @@
 
 use crate::core::Core;
 use crate::job::JobRef;
-use crate::primitive::{Flaw, SEARCH_ROUNDS, Steal, back_off, seeded, spin_loop};
+use crate::primitive::{Flaw, Ordering, SEARCH_ROUNDS, Steal, back_off, fence, seeded, spin_loop};
 use crate::seat::Place;
 use crate::worker::Worker;
 use std::time::Duration;
@@ -33,6 +33,11 @@ impl Worker {
     /// Whether it is time to look at the injector before anything else.
     pub fn injector_is_due(&self) -> bool {
         self.turn.get() >= INJECTOR_TURN
+    }
+
+    /// Whether a thread in the middle of something waits for a core.
+    pub fn is_in_the_way(&self) -> bool {
+        self.registry().sleep.someone_resumes()
     }
 
     fn take_injected(&self) -> Option<JobRef> {
@@ -147,6 +152,9 @@ impl Worker {
         self.unload();
         // Enter first, ask and look after: see `Sleep`.
         let nap = sleep.stand_by(self.let_go(), place.seat(), woken);
+        // Pairs with the fence in `work_appeared`, before which an owner cleared its demand: either it sees us and wakes
+        // somebody, or we see the demand cleared, and ask again.
+        fence(Ordering::SeqCst);
         for core in self.registry().cores_in_use().iter().filter(|_| !seeded(Flaw::SleepsWithoutDemand)) {
             core.shared.demand();
         }

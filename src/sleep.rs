@@ -5,7 +5,7 @@
 //! thread that makes work visible first publishes it, then looks here. A sequentially consistent fence stands between
 //! the two steps on either side, so that at least one of them sees the other.
 
-use crate::primitive::{Arc, AtomicBool, AtomicUsize, Flaw, Mutex, Ordering, PATIENCE, SPARE_CORES, seeded};
+use crate::primitive::{Arc, AtomicBool, AtomicUsize, Flaw, Mutex, Ordering, PATIENCE, SPARE_CORES, fence, seeded};
 use crate::seat::{Grant, Seat};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -126,14 +126,23 @@ impl Sleep {
         self.extent.load(Ordering::Relaxed)
     }
 
-    /// Lends a core to a thread that has waited for one, on `seat`, for long: those who have them may be waiting, in a
-    /// way that the pool knows nothing of, for just that thread. `None` if a core has been granted to it meanwhile, or
-    /// none is left to lend.
+    /// Lends a core to a thread in the middle of something that has waited for one, on `seat`, for long: those who have
+    /// the others may be waiting, in a way that the pool knows nothing of, for just that thread. `None` if a core has been
+    /// granted to it meanwhile, or none is left to lend.
     pub fn borrow(&self, seat: &Arc<Seat>) -> Option<usize> {
+        self.lend(|lot| &mut lot.resuming, seat)
+    }
+
+    /// The same for an outside caller.
+    pub fn borrow_for_call(&self, seat: &Arc<Seat>) -> Option<usize> {
+        self.lend(|lot| &mut lot.callers, seat)
+    }
+
+    fn lend(&self, queue: impl Fn(&mut Lot) -> &mut VecDeque<Arc<Seat>>, seat: &Arc<Seat>) -> Option<usize> {
         let mut lot = self.lot.lock();
-        let place = lot.resuming.iter().position(|other| Arc::ptr_eq(other, seat))?;
+        let place = queue(&mut lot).iter().position(|other| Arc::ptr_eq(other, seat))?;
         let core = lot.spare.pop()?;
-        lot.resuming.remove(place);
+        queue(&mut lot).remove(place);
         lot.lent += 1;
         self.refresh(&lot);
         Some(core)
@@ -151,7 +160,7 @@ impl Sleep {
     pub fn take_or_call(&self, seat: &Arc<Seat>) -> Option<usize> {
         let mut lot = self.lot.lock();
         let core = lot.idle.pop();
-        if core.is_none() {
+        if core.is_none() && !seeded(Flaw::CallerForgotten) {
             lot.callers.push_back(Arc::clone(seat));
         }
         self.refresh(&lot);
@@ -239,6 +248,9 @@ impl Sleep {
             return None;
         }
         lot.napper = None;
+        self.refresh(&lot);
+        // Pairs with the fence in `should_wake`.
+        fence(Ordering::SeqCst);
         let wanted = self.skipped.swap(false, Ordering::Relaxed);
         let core = if wanted { lot.idle.pop() } else { None };
         if core.is_some() {
@@ -258,12 +270,16 @@ impl Sleep {
         }
         if lazily && self.napping.load(Ordering::Relaxed) {
             self.skipped.store(true, Ordering::Relaxed);
-            return false;
+            // Pairs with the fences after the ends of a nap: either the napper's end sees `skipped`, or we see it.
+            fence(Ordering::SeqCst);
+            if self.napping.load(Ordering::Relaxed) {
+                return false;
+            }
         }
         if self.searching.load(Ordering::Relaxed) > 0 {
             self.missed.store(true, Ordering::Relaxed);
-            // Pairs with the fence in `stop_searching`: either the searcher sees `missed`, or we see it gone.
-            crate::primitive::fence(Ordering::SeqCst);
+            // Pairs with the fence in `Registry::found_work`: either the searcher sees `missed`, or we see it gone.
+            fence(Ordering::SeqCst);
             return !seeded(Flaw::MissedUnchecked) && self.searching.load(Ordering::Relaxed) == 0;
         }
         true
@@ -276,6 +292,12 @@ impl Sleep {
         let woken = if let Some(seat) = lot.standby.pop() {
             if lot.napper.as_ref().is_some_and(|napper| Arc::ptr_eq(napper, &seat)) {
                 lot.napper = None;
+                self.refresh(&lot);
+                // Pairs with the fence in `should_wake`. What was left to the napper is not what it is woken for.
+                fence(Ordering::SeqCst);
+                if self.skipped.swap(false, Ordering::Relaxed) {
+                    self.missed.store(true, Ordering::Relaxed);
+                }
             }
             self.searching.fetch_add(1, Ordering::Relaxed);
             seat.grant(Grant::Core(core));
@@ -391,7 +413,7 @@ impl Sleep {
             && lot.idle.len() == lot.cores
             && lot.resuming.is_empty()
             && lot.callers.is_empty()
-            && lot.away == 0;
+            && (lot.away == 0 || seeded(Flaw::EndsWhileAway));
         if !lot.closed || !at_rest || queued_work() {
             return false;
         }
@@ -424,7 +446,9 @@ impl Lot {
     /// A core for the next thread in the middle of something; for an outside caller, if the pool has no thread to spare
     /// that would run its region; or for nobody.
     fn pass_on(&mut self, core: usize) {
-        if let Some(seat) = self.resuming.pop_front() {
+        if !seeded(Flaw::GiveIgnoresResuming)
+            && let Some(seat) = self.resuming.pop_front()
+        {
             seat.grant(Grant::Core(core));
         } else if core >= self.cores {
             self.lent -= 1;

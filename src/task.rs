@@ -25,8 +25,8 @@ pub trait Home: Copy + Send {
     fn panicked(&self, payload: Box<dyn Any + Send>);
     /// The handle of a task that ended in a panic was dropped unused.
     fn panic_ignored(&self, payload: Box<dyn Any + Send>);
-    /// The task has ended, its closure and, if nobody wants it, its result dropped. Called last, exactly once for each
-    /// task.
+    /// The task has ended and its entry is in no queue; its closure and, if nobody wants it, its result are dropped.
+    /// Called last, exactly once for each task.
     fn ended(&self);
 }
 
@@ -79,7 +79,8 @@ pub struct Handle<T, H: Home> {
 
 /// What a handle must know of the closure's type.
 struct Table {
-    run: unsafe fn(NonNull<()>),
+    /// Runs a task that is claimed; tells whether its entry is gone.
+    run: unsafe fn(NonNull<()>) -> bool,
     /// Moves the result, a `Result<T, JoinError>`, to where the second pointer points.
     take: unsafe fn(NonNull<()>, *mut ()),
     free: unsafe fn(NonNull<()>),
@@ -149,19 +150,23 @@ where
         state & CLAIMED == 0 && self.head.state.fetch_or(CLAIMED, Ordering::AcqRel) & CLAIMED == 0
     }
 
-    /// Gives the entry's count back.
-    unsafe fn release_entry(this: NonNull<()>) {
+    /// Gives the entry's count back. For an entry whose task was claimed through the handle: tells whether the task has
+    /// ended already.
+    unsafe fn release_entry(this: NonNull<()>) -> bool {
         // SAFETY: alive by the entry's count.
         let task = unsafe { this.cast::<Self>().as_ref() };
         task.head.alive.touch();
-        if seeded(Flaw::EntryFreesEarly) {
-            // SAFETY: none, which is the flaw. The memory itself stays, for the models to see who still uses it.
-            return unsafe { std::ptr::drop_in_place(this.cast::<Self>().as_ptr()) };
-        }
         // Acquire on the load pairs with the Release of the handle's drop, as does the Acquire half of the `fetch_and`,
         // whose Release half pairs with the handle's own Acquire: the last one out frees.
         let alone = task.head.state.load(Ordering::Acquire) & HANDLE == 0;
-        if alone || task.head.state.fetch_and(!ENTRY, Ordering::AcqRel) & HANDLE == 0 {
+        if seeded(Flaw::EntryFreesEarly) {
+            // SAFETY: none, which is the flaw. The memory itself stays, for the models to see who still uses it.
+            unsafe { std::ptr::drop_in_place(this.cast::<Self>().as_ptr()) };
+            return true;
+        }
+        // A handle that is gone has seen the end of what it had claimed.
+        let before = if alone { DONE } else { task.head.state.fetch_and(!ENTRY, Ordering::AcqRel) };
+        if before & HANDLE == 0 {
             if !seeded(Flaw::ResultLeftToHandle) {
                 // SAFETY: neither entry nor handle is left. The handle may have been dropped between DONE and now.
                 unsafe { task.discard() };
@@ -169,6 +174,7 @@ where
             // SAFETY: as above.
             unsafe { Self::free(this) };
         }
+        before & DONE != 0
     }
 
     unsafe fn run_entry(job: JobRef) {
@@ -189,9 +195,13 @@ where
             // SAFETY: claimed just now.
             worker.under(&task.head.lineage, || unsafe { Self::run_claimed(this) });
         }
+        let early = seeded(Flaw::EndedEarly);
+        if claimed && early {
+            home.ended();
+        }
         // SAFETY: the entry's count, used up here.
-        unsafe { Self::release_entry(this) };
-        if claimed {
+        let ended = unsafe { Self::release_entry(this) };
+        if (claimed && !early) || (!claimed && ended) {
             home.ended();
         }
     }
@@ -212,8 +222,8 @@ where
             unsafe { task.finish() };
         }
         // SAFETY: the entry's count, used up here.
-        unsafe { Self::release_entry(this) };
-        if claimed {
+        let ended = unsafe { Self::release_entry(this) };
+        if claimed || ended {
             home.ended();
         }
         None
@@ -236,7 +246,7 @@ where
     /// # Safety
     ///
     /// The caller has claimed it, and its count keeps it alive.
-    unsafe fn run_claimed(this: NonNull<()>) {
+    unsafe fn run_claimed(this: NonNull<()>) -> bool {
         // SAFETY: alive by the caller's count.
         let task = unsafe { this.cast::<Self>().as_ref() };
         // SAFETY: claimed by the caller.
@@ -247,26 +257,30 @@ where
         // SAFETY: claimed by the caller.
         drop(unsafe { task.replace(Body::Ended(result)) });
         // SAFETY: claimed by the caller, and the result is in place.
-        unsafe { task.finish() };
+        unsafe { task.finish() }
     }
 
-    /// Says that the result is there, and sees to it if nobody wants it.
+    /// Says that the result is there, and sees to it if nobody wants it. Tells whether the entry is gone already.
     ///
     /// # Safety
     ///
     /// The caller has claimed the task and put the result in place.
-    unsafe fn finish(&self) {
-        // Acquire pairs with the Release in `Handle::drop`.
-        let alone = self.head.state.load(Ordering::Acquire) & HANDLE == 0;
-        // Release pairs with the Acquire in `Handle::is_finished` and in `Handle::drop`: the result is visible. Acquire
-        // pairs with the Release in `Handle::drop`: its use of the task is over.
-        if alone || self.head.state.fetch_or(DONE, Ordering::AcqRel) & HANDLE == 0 {
+    unsafe fn finish(&self) -> bool {
+        // Acquire pairs with the Release in `Handle::drop`. Without a handle the claimant is the entry's holder.
+        let before = match self.head.state.load(Ordering::Acquire) {
+            state if state & HANDLE == 0 => state,
+            // Release pairs with the Acquire in `Handle::is_finished` and in `Handle::drop`: the result is visible.
+            // Acquire pairs with the Release in `Handle::drop`: its use of the task is over.
+            _ => self.head.state.fetch_or(DONE, Ordering::AcqRel),
+        };
+        if before & HANDLE == 0 {
             // SAFETY: the handle is gone, and we hold the claim.
             unsafe { self.discard() };
         } else {
             // SAFETY: alive by the caller's count, and set once, by the claimant.
             unsafe { Latch::set(&self.head.latch, Verdict::Done) };
         }
+        before & ENTRY == 0
     }
 
     /// Drops a result that nobody will take.
@@ -343,8 +357,11 @@ impl<T: Send, H: Home> Handle<T, H> {
         // AcqRel: as in `claim`; Acquire also for the closure, which came with the handle.
         if head.state.fetch_or(CLAIMED, Ordering::AcqRel) & CLAIMED == 0 {
             // SAFETY: claimed just now.
-            unsafe { (self.table.run)(self.task.cast()) };
-            head.home.ended();
+            let entry_gone = unsafe { (self.table.run)(self.task.cast()) };
+            // Else the entry's holder says so, when it comes upon it: whatever a scope's queue holds is part of the scope.
+            if entry_gone {
+                head.home.ended();
+            }
         } else {
             let awaited = Awaited { latch: &head.latch, lineage: &head.lineage, thief: &head.thief, own: None };
             worker.wait_for(&awaited);

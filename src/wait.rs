@@ -4,7 +4,7 @@ use crate::job::{Helped, Lineage, NOBODY};
 use crate::latch::{Latch, Verdict, Waiter};
 use crate::primitive::{Arc, AtomicUsize, KEEP_CORE, Ordering, Steal, WAIT_ROUNDS, back_off, spin_loop};
 use crate::seat::with_place;
-use crate::worker::{Worker, without_core};
+use crate::worker::{Worker, without_core_at};
 
 /// What a thread waits for.
 pub struct Awaited<'a> {
@@ -33,7 +33,8 @@ impl Worker {
     /// Helps as long as there is something to help with, and looks around a while longer.
     fn help_until_idle(&self, awaited: &Awaited<'_>) -> Option<Verdict> {
         let mut round = 0;
-        while round < WAIT_ROUNDS {
+        // A thread in the middle of something comes before more help: it may be what the others wait for.
+        while round < WAIT_ROUNDS && !self.registry().sleep.someone_resumes() {
             let verdict = awaited.latch.verdict();
             if verdict.is_some() {
                 return verdict;
@@ -98,12 +99,12 @@ impl Worker {
                 if let Some(verdict) = waiter.verdict() {
                     return verdict;
                 }
-                if !self.help(awaited) {
+                if self.registry().sleep.someone_resumes() || !self.help(awaited) {
                     break;
                 }
             }
             self.core().counters.hand_overs.bump();
-            without_core(|place| {
+            without_core_at(place, || {
                 loop {
                     if let Some(verdict) = waiter.verdict() {
                         return verdict;

@@ -3,14 +3,15 @@
 use crate::core::Core;
 use crate::deque::PrivateEnd;
 use crate::job::{Frame, JobRef};
-use crate::primitive::{Ordering, RESERVE, STARVED_AFTER, Tick, thread_cell};
+use crate::primitive::{Flaw, Ordering, RESERVE, STARVED_AFTER, Tick, seeded, thread_cell};
 use crate::registry::Registry;
 use crate::seat::{Grant, Place, with_place};
 use std::cell::Cell;
 use std::ptr;
+use std::time::Duration;
 
 thread_cell! {
-    /// The worker that this thread is at the moment, if it is one.
+    /// The worker that this thread is at the moment, if it is one and holds a core.
     static CURRENT: *const Worker = ptr::null();
 }
 
@@ -95,14 +96,13 @@ impl Worker {
         impl Drop for Restore<'_> {
             fn drop(&mut self) {
                 ENTRIES.with(|entries| entries.set(self.0.below));
-                let worker = Entry::workers().next().map_or(ptr::null(), ptr::from_ref);
-                CURRENT.with(|current| current.set(worker));
+                note_current();
             }
         }
         let entry = Entry { worker: self, below: ENTRIES.with(Cell::get) };
         let _restore = Restore(&entry);
         ENTRIES.with(|entries| entries.set(&entry));
-        CURRENT.with(|current| current.set(self));
+        note_current();
         body()
     }
 
@@ -150,6 +150,7 @@ impl Worker {
         if self.has_company() {
             core.shared.demand();
         }
+        note_current();
     }
 
     /// Whether there is any core but this one.
@@ -180,6 +181,7 @@ impl Worker {
     /// Stops holding the core, and tells which it was.
     pub fn let_go(&self) -> Option<usize> {
         self.core.set(ptr::null());
+        note_current();
         let index = self.core_index.replace(usize::MAX);
         (index != usize::MAX).then_some(index)
     }
@@ -200,6 +202,12 @@ impl Worker {
     pub fn note_wait(&self, thief: usize) {
         self.core().waits_for.store(thief, Ordering::Relaxed);
     }
+}
+
+/// After a change of this thread's entries or cores: a worker without a core is not current, since nothing may run on it.
+fn note_current() {
+    let holding = Entry::workers().next().filter(|worker| !worker.core.get().is_null());
+    CURRENT.with(|current| current.set(holding.map_or(ptr::null(), ptr::from_ref)));
 }
 
 /// Ends a worker, also when its body unwinds.
@@ -225,30 +233,53 @@ impl Drop for Leave<'_> {
 /// While it waits for that core it holds none of another pool's either, so threads that go back and forth between pools
 /// cannot wait for each other in a circle. The cores of the workers below are seen to when the thread returns to them.
 fn settle() {
+    if Entry::workers().next().is_some_and(|worker| worker.core.get().is_null()) {
+        with_place(settle_at);
+    }
+}
+
+/// The same for a thread that is known at that place.
+fn settle_at(place: &Place) {
     let Some(worker) = Entry::workers().next().filter(|worker| worker.core.get().is_null()) else { return };
     let sleep = &worker.registry().sleep;
     let core = sleep.try_take_back().unwrap_or_else(|| {
-        with_place(|place| {
-            Entry::workers().for_each(Worker::give_core);
-            sleep.take_back(place.seat()).unwrap_or_else(|| {
-                loop {
-                    match place.take_grant() {
-                        Some(Grant::Core(core)) => break core,
-                        Some(Grant::Exit) => unreachable!("a pool does not end while a thread of its is away"),
-                        None => place.park_timeout(STARVED_AFTER),
-                    }
-                    if let Some(core) = sleep.borrow(place.seat()) {
-                        break core;
-                    }
-                }
-            })
-        })
+        Entry::workers().filter(|_| !seeded(Flaw::WaitsHoldingCores)).for_each(Worker::give_core);
+        sleep
+            .take_back(place.seat())
+            .unwrap_or_else(|| wait_for_core(place, STARVED_AFTER, || sleep.borrow(place.seat())))
     });
     worker.hold(core);
 }
 
+/// Waits for a core to be granted, and after a while asks for one beyond the pool's own.
+pub fn wait_for_core(place: &Place, patience: Duration, borrow: impl Fn() -> Option<usize>) -> usize {
+    let mut since = Tick::now();
+    loop {
+        match place.take_grant() {
+            Some(Grant::Core(core)) => return core,
+            Some(Grant::Exit) => unreachable!("a pool does not end while a thread of its is away"),
+            None => place.park_timeout(patience),
+        }
+        if !Tick::now().within(since, patience) {
+            if let Some(core) = borrow() {
+                return core;
+            }
+            since = Tick::now();
+        }
+    }
+}
+
 /// Settles when it is dropped: on the way back, of a panic too.
 struct Settle;
+
+/// The same for a thread that is known at that place.
+struct SettleAt<'a>(&'a Place);
+
+impl Drop for SettleAt<'_> {
+    fn drop(&mut self) {
+        settle_at(self.0);
+    }
+}
 
 impl Drop for Settle {
     fn drop(&mut self) {
@@ -259,9 +290,13 @@ impl Drop for Settle {
 /// Runs `blocking` without a core: the cores that this thread holds, in whichever pools, go to others meanwhile. Does just
 /// that on a thread that belongs to no pool.
 pub fn without_core<R>(blocking: impl FnOnce(&Place) -> R) -> R {
-    with_place(|place| {
-        Entry::workers().for_each(Worker::give_core);
-        let _settle = Settle;
-        blocking(place)
-    })
+    with_place(|place| without_core_at(place, || blocking(place)))
+}
+
+/// The same for a thread that is known at that place.
+pub fn without_core_at<R>(place: &Place, blocking: impl FnOnce() -> R) -> R {
+    let all = if seeded(Flaw::OuterCoresKept) { 1 } else { usize::MAX };
+    Entry::workers().take(all).for_each(Worker::give_core);
+    let _settle = SettleAt(place);
+    blocking()
 }

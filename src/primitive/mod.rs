@@ -81,6 +81,22 @@ pub enum Flaw {
     WaitsHoldingCores,
     /// A thread that blocks keeps the cores that it holds in the pools around the innermost.
     OuterCoresKept,
+    /// Who consumed a scope's offer says so only after the look at the queue.
+    OfferClearedLate,
+    /// Who consumed a scope's offer and left tasks does not offer them again.
+    OfferNotRepeated,
+    /// A waiting thread that helps a scope runs one task, and leaves what that one spawned.
+    HelperTakesOne,
+    /// A scope's offer is cancelled like a task, though tasks are left.
+    OfferCancelled,
+    /// A scope's task is counted as ended before its entry, and perhaps its result, is dropped.
+    EndedEarly,
+    /// A task that is submitted while the pool ends stays in the injector.
+    SubmittedTooLate,
+    /// A pool ends while a thread that gave up its core is to come back.
+    EndsWhileAway,
+    /// The last thread of a pool does not tell those who wait for it.
+    WatcherForgotten,
 }
 
 /// What a look into a shared queue found.

@@ -30,6 +30,8 @@ pub const KEEP_CORE: Option<Duration> = None;
 pub const SPARE_CORES: usize = 0;
 /// Without meaning here.
 pub const STARVED_AFTER: Duration = Duration::ZERO;
+/// Without meaning here.
+pub const CALLER_STARVED_AFTER: Duration = Duration::ZERO;
 /// Useless wakes in a row after which waking becomes lazy: never, since a nap has no end here.
 pub const PATIENCE: u32 = u32::MAX;
 

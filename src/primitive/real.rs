@@ -29,6 +29,8 @@ pub const KEEP_CORE: Option<Duration> = Some(Duration::from_micros(100));
 pub const SPARE_CORES: usize = 64;
 /// How long a thread in the middle of something waits for a core before it is lent one.
 pub const STARVED_AFTER: Duration = Duration::from_millis(1);
+/// The same for an outside caller, which is less urgent: mostly the cores are just busy.
+pub const CALLER_STARVED_AFTER: Duration = Duration::from_millis(10);
 /// Useless wakes in a row after which waking becomes lazy.
 pub const PATIENCE: u32 = 3;
 
