@@ -83,7 +83,7 @@ impl Worker {
         if seeded(Flaw::DemandClearedLate) {
             shared.clear_demand(self.private.full_at());
         }
-        shared.make_room(self.private.full_at());
+        // The sharing has made more room than the limit says; it is found at the limit.
         // Even if nothing was moved: a thread that sleeps may not have seen what is there.
         self.registry().work_appeared(true);
     }
@@ -243,6 +243,8 @@ impl Worker {
             return Some(job);
         }
         owner.push(job);
+        // It was out of sight for a moment.
+        self.registry().work_appeared(true);
         None
     }
 

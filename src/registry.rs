@@ -277,7 +277,9 @@ impl Registry {
         if !seeded(Flaw::FinderWithoutFence) {
             fence(Ordering::SeqCst);
         }
-        if !seeded(Flaw::MissedIgnored) && self.sleep.has_missed() {
+        if !seeded(Flaw::MissedIgnored)
+            && (self.sleep.has_missed() || self.sleep.someone_sleeps() && self.work_visible())
+        {
             self.wake();
         }
     }
