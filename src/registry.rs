@@ -269,17 +269,15 @@ impl Registry {
         injected || !seeded(Flaw::SharedEndsForgotten) && self.cores_in_use().iter().any(|core| !core.shared.is_empty())
     }
 
-    /// A thread that holds a core and was searching has found something: others are woken in its stead if need be.
+    /// A thread that holds a core and was searching has found something. It looks once more, on behalf of those who did not
+    /// wake anybody for its sake: this is what carries a chain of wakes from one job to the next, wherever they are.
     pub fn found_work(&self) {
         self.sleep.stop_searching();
-        // Pairs with the fence in `should_wake`: either the producer sees that nobody searches, or we see that it
-        // relied on us.
+        // Pairs with the fence in `work_appeared`: either the producer sees that nobody searches, or we see its work.
         if !seeded(Flaw::FinderWithoutFence) {
             fence(Ordering::SeqCst);
         }
-        if !seeded(Flaw::MissedIgnored)
-            && (self.sleep.has_missed() || self.sleep.someone_sleeps() && self.work_visible())
-        {
+        if self.sleep.should_wake(false) && !seeded(Flaw::FinderLooksAway) && self.work_visible() {
             self.wake();
         }
     }

@@ -52,7 +52,7 @@ unsafe impl Sync for Shared {}
 static OFFER: Kind = Kind { run: run_offer, help: help_offer, unmoor: same, cancel: cancel_offer };
 
 impl Shared {
-    /// Takes the youngest task that nobody has begun. With `offered`, for the thread that consumed an offer: the next one
+    /// Takes the youngest task that nobody has begun. With `consumed`, for the thread that consumed an offer: the next one
     /// is due when a task comes, or now, if tasks are left.
     fn take(&self, consumed: bool) -> (Option<JobRef>, bool) {
         let mut queue = self.queue.lock();
@@ -101,14 +101,18 @@ impl Shared {
         task.is_some()
     }
 
-    /// Runs tasks, beginning with `task`, until there are none or `enough` says so.
-    fn drain(&self, mut task: Option<JobRef>, enough: impl Fn() -> bool) {
+    /// Runs tasks, beginning with `task`, until there are none or `enough` says so; tells whether it did.
+    fn drain(&self, mut task: Option<JobRef>, enough: impl Fn() -> bool) -> bool {
         self.note_thief();
         while let Some(entry) = task {
             // SAFETY: taken out of the queue, so the right to it is ours.
             unsafe { (entry.kind().run)(entry) };
-            task = if enough() { None } else { self.take(false).0 };
+            if enough() {
+                return true;
+            }
+            task = self.take(false).0;
         }
+        false
     }
 
     /// Offers what is left in the queue, if it is not offered.
@@ -173,8 +177,9 @@ unsafe fn run_offer(job: JobRef) {
     if more && !seeded(Flaw::OfferNotRepeated) {
         Shared::offer(&shared);
     }
-    shared.drain(task, || worker.take_turn() || worker.is_in_the_way());
-    shared.offer_rest();
+    if shared.drain(task, || worker.take_turn() || worker.is_in_the_way()) {
+        shared.offer_rest();
+    }
 }
 
 /// Runs tasks, if they descend from what is awaited, until there are none: the awaited job needs them all.

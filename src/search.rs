@@ -131,7 +131,7 @@ impl Worker {
             let searched = std::mem::take(&mut searching);
             let Some(job) = job else {
                 if searched {
-                    sleep.give_up_searching();
+                    sleep.stop_searching();
                 }
                 break;
             };

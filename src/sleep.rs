@@ -61,8 +61,6 @@ pub struct Sleep {
     /// Threads that hold a core and look for work. While there is one, nobody else need be woken: it looks everywhere,
     /// and once more after it stopped being counted here.
     searching: AtomicUsize,
-    /// A wake was left out since a thread was searching.
-    missed: AtomicBool,
     /// Waking is lazy now: a thread naps and will look by itself.
     napping: AtomicBool,
     /// A wake was left out since a thread was napping.
@@ -103,7 +101,6 @@ impl Sleep {
             lot: Mutex::new(lot),
             wakeable,
             searching: AtomicUsize::new(0),
-            missed: AtomicBool::new(false),
             napping: AtomicBool::new(false),
             skipped: AtomicBool::new(false),
             resuming: AtomicUsize::new(0),
@@ -276,13 +273,8 @@ impl Sleep {
                 return false;
             }
         }
-        if self.searching.load(Ordering::Relaxed) > 0 {
-            self.missed.store(true, Ordering::Relaxed);
-            // Pairs with the fence in `Registry::found_work`: either the searcher sees `missed`, or we see it gone.
-            fence(Ordering::SeqCst);
-            return !seeded(Flaw::MissedUnchecked) && self.searching.load(Ordering::Relaxed) == 0;
-        }
-        true
+        // A searcher looks everywhere, and once more after it is no longer counted here.
+        self.searching.load(Ordering::Relaxed) == 0
     }
 
     /// Wakes one thread for one idle core. It counts as searching from now on.
@@ -292,12 +284,8 @@ impl Sleep {
         let woken = if let Some(seat) = lot.standby.pop() {
             if lot.napper.as_ref().is_some_and(|napper| Arc::ptr_eq(napper, &seat)) {
                 lot.napper = None;
-                self.refresh(&lot);
-                // Pairs with the fence in `should_wake`. What was left to the napper is not what it is woken for.
-                fence(Ordering::SeqCst);
-                if self.skipped.swap(false, Ordering::Relaxed) {
-                    self.missed.store(true, Ordering::Relaxed);
-                }
+                // What was left to the napper is found by the look that ends its search.
+                self.skipped.store(false, Ordering::Relaxed);
             }
             self.searching.fetch_add(1, Ordering::Relaxed);
             seat.grant(Grant::Core(core));
@@ -328,25 +316,10 @@ impl Sleep {
         true
     }
 
-    /// The caller has found something. A fence and [`has_missed`](Sleep::has_missed) follow.
+    /// The caller has stopped looking. A fence follows, and a look at every source: that makes up for any wake left out
+    /// for its sake.
     pub fn stop_searching(&self) {
         self.searching.fetch_sub(1, Ordering::Relaxed);
-    }
-
-    /// The caller has found nothing. It releases its core next, and after a fence looks at every source: that makes up
-    /// for any wake left out for its sake.
-    pub fn give_up_searching(&self) {
-        self.searching.fetch_sub(1, Ordering::Relaxed);
-        self.missed.store(false, Ordering::Relaxed);
-    }
-
-    /// After [`stop_searching`](Sleep::stop_searching) and a fence: whether a wake was left out, for the searcher's sake or
-    /// that of one before it, that must be made up for.
-    ///
-    /// It stays true along the chain of threads that wake each other, each of which has found one job of those that were
-    /// published meanwhile, until one finds nothing.
-    pub fn has_missed(&self) -> bool {
-        self.missed.load(Ordering::Relaxed)
     }
 
     /// A wake was useful: waking is eager again.

@@ -60,10 +60,8 @@ pub enum Flaw {
     /// `Registry::after_release` looks for work without a fence after the release.
     SleeperWithoutFence,
     /// A searcher that found work does not make up for wakes left out for its sake.
-    MissedIgnored,
-    /// A producer that leaves a wake to a searcher does not check that this one searches still.
-    MissedUnchecked,
-    /// A searcher that found work looks for missed wakes without a fence after it stopped.
+    FinderLooksAway,
+    /// A searcher that found work looks at the other queues without a fence after it stopped.
     FinderWithoutFence,
     /// A thread that goes to sleep does not ask the cores for work.
     SleepsWithoutDemand,
