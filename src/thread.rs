@@ -189,7 +189,7 @@ fn claim_or_wait(registry: &Registry, guest: bool, latch: &Latch, ticket: &Held,
         if waiter.verdict().is_some() {
             if calling && !registry.sleep.hang_up(place.seat()) && !seeded(Flaw::GrantLeftBehind) {
                 give_back(granted(place));
-            } else {
+            } else if !seeded(Flaw::HangsUpSilently) {
                 // The pool may have waited for the call's end to come to its own.
                 registry.after_release();
             }

@@ -75,6 +75,8 @@ pub enum Flaw {
     GuestKeepsCore,
     /// A caller whose region was run leaves without the core that it was granted meanwhile.
     GrantLeftBehind,
+    /// A caller that hangs up does not look whether the pool can end now.
+    HangsUpSilently,
     /// A thread that waits for a core of one pool keeps those of others.
     WaitsHoldingCores,
     /// A thread that blocks keeps the cores that it holds in the pools around the innermost.

@@ -1,0 +1,281 @@
+//! A thread that blocks gives its core, and all that only it could have run, to others; whoever waits for a core gets one.
+//!
+//! Blocking is a signal that pool and model know nothing of, so whoever is forgotten waits for good, which loom reports as
+//! a deadlock. Checked to the bound of `common` under loom's model.
+
+mod common;
+mod stage;
+
+use common::Bound;
+use loom::thread::current;
+use purloin_loom::internals::join::join_on;
+use purloin_loom::internals::primitive::{Arc, Flaw};
+use purloin_loom::internals::registry::Registry;
+use purloin_loom::internals::spawn::spawn_in;
+use purloin_loom::internals::thread::in_pool;
+use purloin_loom::internals::worker::{Worker, without_core};
+use stage::{
+    Awaited, Case, Role, Seen, UNSEEN, before, busy, deadlock, deserted, explore, play, registry, role, settled,
+    signal, thread,
+};
+
+/// Waits without a core.
+fn block(until: &Awaited) {
+    without_core(|_| until.wait());
+}
+
+/// No role.
+fn nobody() -> Role {
+    role(|| ())
+}
+
+// ---- what a blocked thread leaves behind
+
+/// A thread blocks below two forks. The older one unblocks it, so another thread must come and run it; then the two meet
+/// at the younger.
+fn forks_left_behind(main: usize, seen: Seen) {
+    let (registry, places) = registry(1, 2);
+    let core = busy(&registry, &places[0]);
+    let owner = role(move || {
+        let owner = current().id();
+        let (done, wait) = signal();
+        let older = || done.give();
+        let younger = || {
+            let resumes = registry.sleep.someone_resumes();
+            settled();
+            seen[0].hit_if(current().id() == owner);
+            seen[1].hit_if(current().id() != owner);
+            seen[2].hit_if(current().id() != owner && resumes);
+        };
+        Worker::enter(&registry, core, |worker| {
+            join_on(worker, || join_on(worker, || block(&wait), younger), older);
+        });
+        registry.close();
+    });
+    play(main, vec![owner, nobody()]);
+}
+
+#[test]
+fn forks_left_behind_are_run() {
+    let outcomes = &[
+        "the owner came back to its fork first",
+        "the fork was run by the thread that had the core",
+        "the fork was run while its owner waited for the core",
+    ];
+    explore("forks left behind", Bound::Default, 50, &[0, 1], outcomes, forks_left_behind);
+}
+
+/// Two threads take turns with one core, each blocked until the other has got on.
+fn turns(main: usize, seen: Seen) {
+    let (registry, places) = registry(1, 2);
+    let core = busy(&registry, &places[0]);
+    let first = role(move || {
+        let ((mine, theirs), (yours, ours)) = (signal(), signal());
+        let resuming = |registry: &Registry| seen[0].hit_if(registry.sleep.someone_resumes());
+        Worker::enter(&registry, core, |worker| {
+            let task = spawn_in(worker.registry(), {
+                let registry = Arc::clone(&registry);
+                move || {
+                    yours.give();
+                    resuming(&registry);
+                    block(&theirs);
+                }
+            });
+            block(&ours);
+            resuming(&registry);
+            mine.give();
+            assert!(task.join().is_ok());
+        });
+        registry.close();
+    });
+    play(main, vec![first, nobody()]);
+}
+
+#[test]
+fn turns_are_taken() {
+    explore("turns", Bound::Default, 50, &[0, 1], &["a thread waited for the core"], turns);
+}
+
+// ---- no thread to spare: outside callers take what is idle
+
+/// All the pool's threads are at work or blocked, and no more may start. A caller from outside brings what its only thread
+/// is blocked on: it comes before, while, or after that thread gives its core up, and leaves before or after that thread
+/// wants it back.
+fn caller_at_the_cap(main: usize, seen: Seen) {
+    let (registry, places) = registry(1, 1);
+    let core = busy(&registry, &places[0]);
+    let (done, wait) = signal();
+    let blocked = {
+        let registry = Arc::clone(&registry);
+        role(move || Worker::enter(&registry, core, |_| block(&wait)))
+    };
+    let caller = role(move || {
+        in_pool(&registry, |worker| {
+            // A region that was injected leaves a stale ticket.
+            let injected = !worker.registry().injector.is_empty();
+            seen[0].hit_if(!injected);
+            seen[1].hit_if(injected);
+            done.give();
+            seen[2].hit_if(registry.sleep.someone_resumes());
+        });
+    });
+    play(main, vec![blocked, caller]);
+}
+
+#[test]
+fn callers_at_the_cap_are_served() {
+    let outcomes =
+        &["the caller found the core idle", "the caller had to wait", "the blocked thread waited for the core"];
+    explore("caller at the cap", Bound::Default, 50, &[0, 1], outcomes, caller_at_the_cap);
+}
+
+/// A caller from outside, and the pool's only thread, which is about to be done with a task: either may run the region.
+fn caller_and_thread(main: usize, seen: Seen) {
+    let (registry, mut places) = registry(1, 1);
+    let sleeper = places.remove(0);
+    // Wakes it.
+    drop(before(|| spawn_in(&registry, || ())));
+    let caller = {
+        let registry = Arc::clone(&registry);
+        role(move || {
+            let caller = current().id();
+            in_pool(&registry, |worker| {
+                settled();
+                let injected = !worker.registry().injector.is_empty();
+                let own = current().id() == caller;
+                seen[0].hit_if(own && !injected);
+                seen[1].hit_if(own && injected);
+                seen[2].hit_if(!own);
+            });
+            registry.close();
+        })
+    };
+    play(main, vec![thread(&registry, sleeper, 0), caller]);
+}
+
+#[test]
+fn caller_or_thread_runs_the_region() {
+    let outcomes = &[
+        "the caller found the core idle",
+        "the caller was granted the core and took its region back",
+        "the pool's thread ran the region",
+    ];
+    explore("caller and thread", Bound::Default, 50, &[0], outcomes, caller_and_thread);
+    explore("caller and thread", Bound::Default, 50, &[1], &[UNSEEN, outcomes[1], outcomes[2]], caller_and_thread);
+}
+
+/// Two threads at work, so that a caller has to wait. One is done and gives its core to the caller, while the other takes
+/// the caller's region: it may be over before the caller knows of its core.
+fn caller_granted_too_late(main: usize, seen: Seen) {
+    let (registry, places) = registry(2, 2);
+    let cores: Vec<_> = places.iter().map(|place| busy(&registry, place)).collect();
+    let mut roles: Vec<_> = cores
+        .into_iter()
+        .map(|core| {
+            let registry = Arc::clone(&registry);
+            let takes = core == 0;
+            role(move || {
+                Worker::enter(&registry, core, |worker| {
+                    if let Some(job) = if takes { worker.find_work() } else { None } {
+                        worker.run(job);
+                    }
+                });
+            })
+        })
+        .collect();
+    let pool = Arc::clone(&registry);
+    roles.push(role(move || {
+        let caller = current().id();
+        in_pool(&pool, |_| {
+            seen[0].hit_if(current().id() == caller);
+            seen[1].hit_if(current().id() != caller);
+        });
+    }));
+    play(main, roles);
+    assert!(registry.sleep.try_take().is_some() && registry.sleep.try_take().is_some(), "a core was lost");
+}
+
+#[test]
+fn late_grants_are_passed_on() {
+    let outcomes = &["the caller ran its region", "a thread of the pool ran it"];
+    explore("caller granted too late", Bound::Default, 50, &[0, 1, 2], outcomes, caller_granted_too_late);
+}
+
+// ---- between pools
+
+/// Two threads in two pools of one core each, entered in opposite order. Each blocks, goes on in the inner pool, and wants
+/// to be back in the outer one: each may have what the other waits for.
+fn crossing(main: usize, _: Seen) {
+    let pools = [deserted(1), deserted(1)];
+    let roles = [[0, 1], [1, 0]].map(|order| {
+        let [outer, inner] = order.map(|pool| Arc::clone(&pools[pool]));
+        role(move || {
+            in_pool(&outer, |_| {
+                in_pool(&inner, |_| {
+                    without_core(|_| ());
+                    in_pool(&outer, |_| ());
+                });
+            });
+        })
+    });
+    play(main, roles.into());
+}
+
+#[test]
+fn crossing_threads_get_by() {
+    explore("crossing", Bound::Default, 50, &[0, 1], &[], crossing);
+}
+
+/// A thread that is back in the outer one of two pools blocks until a caller has been in the inner one.
+fn back_in_the_outer(main: usize, seen: Seen) {
+    let pools = [deserted(1), deserted(1)];
+    let (done, wait) = signal();
+    let [outer, inner] = pools.clone();
+    let blocked = role(move || {
+        let inmost = |_: &Worker| block(&wait);
+        in_pool(&outer, |_| in_pool(&inner, |_| in_pool(&outer, inmost)));
+    });
+    let [_, inner] = pools;
+    let caller = role(move || {
+        in_pool(&inner, |worker| {
+            seen[0].hit_if(worker.registry().injector.is_empty());
+            seen[1].hit_if(!worker.registry().injector.is_empty());
+            done.give();
+        });
+    });
+    play(main, vec![blocked, caller]);
+}
+
+#[test]
+fn all_cores_are_given_up() {
+    let outcomes = &["the caller found the core idle", "the caller had to wait"];
+    explore("back in the outer", Bound::Default, 50, &[0, 1], outcomes, back_in_the_outer);
+}
+
+const CASES: &[Case] = &[
+    deadlock(Flaw::HandOverForgetsPrivate, &[0, 1], forks_left_behind),
+    deadlock(Flaw::GiveIgnoresResuming, &[0, 1], forks_left_behind),
+    deadlock(Flaw::GiveIgnoresResuming, &[0, 1], turns),
+    deadlock(Flaw::CallerForgotten, &[0, 1], caller_at_the_cap),
+    deadlock(Flaw::GuestKeepsCore, &[0, 1], caller_at_the_cap),
+    Case {
+        flaw: Flaw::GrantLeftBehind,
+        message: "a core was lost",
+        bound: Bound::Default,
+        mains: &[0, 1, 2],
+        model: caller_granted_too_late,
+    },
+    deadlock(Flaw::WaitsHoldingCores, &[0, 1], crossing),
+    deadlock(Flaw::OuterCoresKept, &[0, 1], back_in_the_outer),
+];
+
+#[test]
+fn seeded_bugs_are_found() {
+    stage::find_all("seeded_bug", CASES);
+}
+
+#[test]
+#[ignore = "played by seeded_bugs_are_found"]
+fn seeded_bug() {
+    stage::play_case(CASES);
+}

@@ -1,0 +1,173 @@
+//! Nobody sleeps for good while there is work: a thread that goes to sleep and a thread that makes work visible meet in
+//! the eventcount, whatever the work's source.
+//!
+//! Who waits for the work in these models waits as blocking code does, and closes the pool only when the work is done. So
+//! a lost wake-up leaves all threads waiting, which loom reports as a deadlock. Checked to the bound of `common` under
+//! loom's model.
+
+mod common;
+mod stage;
+
+use common::Bound;
+use purloin_loom::internals::join::join_on;
+use purloin_loom::internals::primitive::{Arc, Flaw};
+use purloin_loom::internals::registry::Registry;
+use purloin_loom::internals::scope::scope_on;
+use purloin_loom::internals::spawn::spawn_in;
+use purloin_loom::internals::worker::Worker;
+use stage::{
+    Awaited, Case, Seen, Signal, Tally, before, busy, deadlock, explore, play, registry, role, settled, signal, thread,
+};
+
+/// How often the running thread's core has been let go for want of work.
+fn parks() -> u64 {
+    Worker::current().expect("jobs are run by workers").core().counters.parks.get()
+}
+
+/// This thread's worker.
+fn worker() -> &'static Worker {
+    Worker::current().expect("asked on a worker")
+}
+
+/// What there is to do, in whatever form it comes.
+type Work = Box<dyn FnOnce() + Send>;
+
+/// The outcomes of the models in which a thread goes to sleep.
+const SLEEPER: &[&str] =
+    &["the thread found the job before it went to sleep", "the thread went to sleep and was woken for the job"];
+
+/// A thread that has been woken for nothing, and `produce`, which makes work visible in the meantime: on the other core, if
+/// there is one, else outside.
+fn sleeper_and(cores: usize, main: usize, seen: Seen, produce: impl FnOnce(&Registry, Work) + 'static) {
+    let (registry, mut places) = registry(cores, cores);
+    let sleeper = places.remove(0);
+    registry.wake();
+    let own = places.pop().map(|place| busy(&registry, &place));
+    let work = Box::new(|| {
+        seen[0].hit_if(parks() == 0);
+        seen[1].hit_if(parks() > 0);
+        settled();
+    });
+    let producer = {
+        let registry = Arc::clone(&registry);
+        role(move || {
+            match own {
+                None => produce(&registry, work),
+                Some(core) => Worker::enter(&registry, core, |worker| produce(worker.registry(), work)),
+            }
+            registry.close();
+        })
+    };
+    play(main, vec![thread(&registry, sleeper, 0), producer]);
+}
+
+/// A task from outside, in the injector.
+fn task(main: usize, seen: Seen) {
+    sleeper_and(1, main, seen, |registry, work| {
+        assert!(spawn_in(registry, work).join().is_ok());
+    });
+}
+
+/// A fork at another core's shared end. Its owner does not come back before somebody else has run it.
+fn fork(main: usize, seen: Seen) {
+    sleeper_and(2, main, seen, |_, work| {
+        let (done, wait) = signal();
+        let fork = move || {
+            work();
+            done.give();
+        };
+        join_on(worker(), || wait.wait(), fork);
+    });
+}
+
+/// A scope's task, offered at another core's shared end.
+fn offer(main: usize, seen: Seen) {
+    sleeper_and(2, main, seen, |_, work| {
+        let (done, wait) = signal();
+        scope_on(worker(), |s| {
+            s.spawn(move || {
+                work();
+                done.give();
+            });
+            wait.wait();
+        });
+    });
+}
+
+#[test]
+fn sleeper_and_task() {
+    explore("sleeper and task", Bound::Default, 50, &[0, 1], SLEEPER, task);
+}
+
+#[test]
+fn sleeper_and_fork() {
+    explore("sleeper and fork", Bound::Default, 50, &[0, 1], SLEEPER, fork);
+}
+
+#[test]
+fn sleeper_and_offer() {
+    explore("sleeper and offer", Bound::Default, 50, &[0, 1], SLEEPER, offer);
+}
+
+/// Two tasks that wait for each other, so that they need two threads. One thread has been woken for the first and is
+/// looking for it; the other sleeps when the second task comes. Role 2 brings it.
+fn chain(main: usize, seen: Seen) {
+    let (registry, places) = registry(2, 2);
+    let mut roles: Vec<_> = places.into_iter().map(|place| thread(&registry, place, 0)).collect();
+    let begun = Tally::default();
+    let ((first, for_second), (second, for_first)) = (signal(), signal());
+    let task = |mine: Signal, other: Awaited| {
+        let begun = begun.clone();
+        move || {
+            begun.add();
+            if begun.get() == 2 {
+                settled();
+            }
+            mine.give();
+            other.wait();
+        }
+    };
+    let (first, second) = (task(first, for_first), task(second, for_second));
+    let first = before(|| spawn_in(&registry, first));
+    roles.push(role(move || {
+        let second = spawn_in(&registry, second);
+        let left_out = registry.sleep.someone_sleeps();
+        seen[0].hit_if(left_out);
+        seen[1].hit_if(!left_out);
+        assert!(first.join().is_ok());
+        assert!(second.join().is_ok());
+        registry.close();
+    }));
+    play(main, roles);
+}
+
+#[test]
+fn chain_of_wakes() {
+    let outcomes = &["the wake was left to the thread that searched", "the second thread was woken at once"];
+    explore("chain of wakes", Bound::Default, 100, &[0, 2], outcomes, chain);
+}
+
+const CASES: &[Case] = &[
+    // A sleep that does not look at one of its sources again, found in the wild as rayon#992.
+    deadlock(Flaw::InjectorForgotten, &[0, 1], task),
+    deadlock(Flaw::SharedEndsForgotten, &[0, 1], fork),
+    deadlock(Flaw::SharedEndsForgotten, &[0, 1], offer),
+    // The handshake without the producer's fence.
+    deadlock(Flaw::WakerWithoutFence, &[0], task),
+    deadlock(Flaw::WakerWithoutFence, &[0, 1], fork),
+    deadlock(Flaw::WakerWithoutFence, &[0, 1], offer),
+    // A wake left to a searcher that does not know, or is gone.
+    deadlock(Flaw::FinderLooksAway, &[0, 2], chain),
+    deadlock(Flaw::FinderWithoutFence, &[0, 2], chain),
+];
+
+#[test]
+fn seeded_bugs_are_found() {
+    stage::find_all("seeded_bug", CASES);
+}
+
+#[test]
+#[ignore = "played by seeded_bugs_are_found"]
+fn seeded_bug() {
+    stage::play_case(CASES);
+}
