@@ -14,10 +14,14 @@ use purloin_loom::internals::primitive::{Arc, Flaw};
 use purloin_loom::internals::registry::Registry;
 use purloin_loom::internals::scope::scope_on;
 use purloin_loom::internals::spawn::spawn_in;
+use purloin_loom::internals::thread::run_thread;
 use purloin_loom::internals::worker::Worker;
 use stage::{
-    Awaited, Case, Seen, Signal, Tally, before, busy, deadlock, explore, play, registry, role, settled, signal, thread,
+    Awaited, Case, Options, Seen, Signal, Tally, before, busy, deadlock, explore, options, play, registry,
+    registry_with, role, settled, signal, thread,
 };
+use std::panic::resume_unwind;
+use std::sync::Mutex;
 
 /// How often the running thread's core has been let go for want of work.
 fn parks() -> u64 {
@@ -145,6 +149,43 @@ fn chain(main: usize, seen: Seen) {
 fn chain_of_wakes() {
     let outcomes = &["the wake was left to the thread that searched", "the second thread was woken at once"];
     explore("chain of wakes", Bound::Default, 100, &[0, 2], outcomes, chain);
+}
+
+/// A thread is to be started and can't be, while another goes to sleep and a task comes, whose wake is left to the one that
+/// never starts. The pool's second thread is blocked all the time. Role 0 goes to sleep, role 1 starts, role 2 brings the
+/// task.
+fn start_fails(main: usize, seen: Seen) {
+    let thread_name = Box::new(|index| if index < 2 { String::new() } else { resume_unwind(Box::new("no name")) });
+    let (registry, mut places) = registry_with(Options { max_threads: 3, thread_name, ..options(2, 2) });
+    let cores: Vec<_> = places.iter().map(|place| busy(&registry, place)).collect();
+    before(|| registry.sleep.give(cores[1], false));
+    let (place, pool) = (places.remove(0), Arc::clone(&registry));
+    let sleeper = role(move || {
+        Worker::enter(&pool, cores[0], |worker| worker.work(&place, false));
+        run_thread(pool, place, None, 0);
+    });
+    let pool = Arc::clone(&registry);
+    let starter = role(move || pool.wake());
+    let producer = role(move || {
+        let parked = Arc::new(Mutex::new(0));
+        let after = Arc::clone(&parked);
+        let task = move || {
+            *after.lock().expect("nobody panics here") = parks();
+            settled();
+        };
+        assert!(spawn_in(&registry, task).join().is_ok());
+        let parks = *parked.lock().expect("nobody panics here");
+        seen[0].hit_if(parks == 0);
+        seen[1].hit_if(parks > 0);
+        registry.close();
+    });
+    play(main, vec![sleeper, starter, producer]);
+}
+
+#[test]
+#[ignore = "a bug: nobody makes up for wakes left to a thread that could not be started"]
+fn start_that_fails() {
+    explore("start fails", Bound::Default, 100, &[0, 1, 2], SLEEPER, start_fails);
 }
 
 const CASES: &[Case] = &[
