@@ -2,7 +2,7 @@
 
 use crate::core::Core;
 use crate::job::JobRef;
-use crate::primitive::{Flaw, Ordering, SEARCH_ROUNDS, Steal, back_off, fence, seeded, spin_loop};
+use crate::primitive::{Ordering, SEARCH_ROUNDS, Steal, back_off, fence, spin_loop};
 use crate::seat::Place;
 use crate::worker::Worker;
 use std::time::Duration;
@@ -155,7 +155,7 @@ impl Worker {
         // Pairs with the fence in `work_appeared`, before which an owner cleared its demand: either it sees us and wakes
         // somebody, or we see the demand cleared, and ask again.
         fence(Ordering::SeqCst);
-        for core in self.registry().cores_in_use().iter().filter(|_| !seeded(Flaw::SleepsWithoutDemand)) {
+        for core in self.registry().cores_in_use() {
             core.shared.demand();
         }
         self.registry().after_release();

@@ -17,8 +17,8 @@ use purloin_loom::internals::spawn::spawn_in;
 use purloin_loom::internals::thread::run_thread;
 use purloin_loom::internals::worker::Worker;
 use stage::{
-    Awaited, Case, Options, Seen, Signal, Tally, before, busy, deadlock, explore, options, play, registry,
-    registry_with, role, settled, signal, thread,
+    Awaited, BOUND, BOUND_OF_LARGE, Case, Options, Seen, Signal, Tally, before, busy, deadlock, explore, options, play,
+    registry, registry_with, role, settled, signal, thread,
 };
 use std::panic::resume_unwind;
 use std::sync::Mutex;
@@ -100,17 +100,17 @@ fn offer(main: usize, seen: Seen) {
 
 #[test]
 fn sleeper_and_task() {
-    explore("sleeper and task", Bound::Default, 50, &[0, 1], SLEEPER, task);
+    explore("sleeper and task", BOUND, 50, &[0, 1], SLEEPER, task);
 }
 
 #[test]
 fn sleeper_and_fork() {
-    explore("sleeper and fork", Bound::Default, 50, &[0, 1], SLEEPER, fork);
+    explore("sleeper and fork", BOUND, 50, &[0, 1], SLEEPER, fork);
 }
 
 #[test]
 fn sleeper_and_offer() {
-    explore("sleeper and offer", Bound::Default, 50, &[0, 1], SLEEPER, offer);
+    explore("sleeper and offer", BOUND, 50, &[0, 1], SLEEPER, offer);
 }
 
 /// Two tasks that wait for each other, so that they need two threads. One thread has been woken for the first and is
@@ -148,7 +148,7 @@ fn chain(main: usize, seen: Seen) {
 #[test]
 fn chain_of_wakes() {
     let outcomes = &["the wake was left to the thread that searched", "the second thread was woken at once"];
-    explore("chain of wakes", Bound::Default, 100, &[0, 2], outcomes, chain);
+    explore("chain of wakes", BOUND_OF_LARGE, 100, &[0, 2], outcomes, chain);
 }
 
 /// A thread is to be started and can't be, while another goes to sleep and a task comes, whose wake is left to the one that
@@ -183,9 +183,8 @@ fn start_fails(main: usize, seen: Seen) {
 }
 
 #[test]
-#[ignore = "a bug: nobody makes up for wakes left to a thread that could not be started"]
 fn start_that_fails() {
-    explore("start fails", Bound::Default, 100, &[0, 1, 2], SLEEPER, start_fails);
+    explore("start fails", Bound::AtMost(1), 100, &[0, 2], SLEEPER, start_fails);
 }
 
 const CASES: &[Case] = &[
@@ -200,15 +199,12 @@ const CASES: &[Case] = &[
     // A wake left to a searcher that does not know, or is gone.
     deadlock(Flaw::FinderLooksAway, &[0, 2], chain),
     deadlock(Flaw::FinderWithoutFence, &[0, 2], chain),
+    // A wake left to a thread that is being started, and then can't be. With the producer on the main thread one
+    // preemption is too few to find it.
+    Case { bound: Bound::AtMost(1), ..deadlock(Flaw::StartFailureForgotten, &[0], start_fails) },
 ];
 
 #[test]
 fn seeded_bugs_are_found() {
-    stage::find_all("seeded_bug", CASES);
-}
-
-#[test]
-#[ignore = "played by seeded_bugs_are_found"]
-fn seeded_bug() {
-    stage::play_case(CASES);
+    stage::find_all("seeded_bugs_are_found", CASES);
 }

@@ -63,8 +63,8 @@ pub enum Flaw {
     FinderLooksAway,
     /// A searcher that found work looks at the other queues without a fence after it stopped.
     FinderWithoutFence,
-    /// A thread that goes to sleep does not ask the cores for work.
-    SleepsWithoutDemand,
+    /// Nobody looks for the work that was left to a thread that could not be started.
+    StartFailureForgotten,
     /// A thread that gives up its core keeps its private forks.
     HandOverForgetsPrivate,
     /// A core that is given up goes to nobody, though a thread waits for one to go on.
