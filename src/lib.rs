@@ -13,6 +13,7 @@
     )
 )]
 
+mod blocking;
 mod core;
 mod deque;
 mod error;
@@ -31,11 +32,13 @@ mod sleep;
 mod source;
 mod spawn;
 mod stats;
+pub mod sync;
 mod task;
 mod thread;
 mod wait;
 mod worker;
 
+pub use blocking::blocking;
 pub use error::{BuildError, JoinError, JoinThreadsError};
 pub use pool::{Pool, PoolBuilder, join, scope, spawn};
 pub use scope::{Scope, ScopedJoinHandle};
@@ -59,7 +62,7 @@ pub mod internals {
         )*};
     }
     open!(
-        core, deque, error, fork, job, join, latch, map, primitive, registry, scope, seat, sleep, spawn, task, thread,
-        wait, worker
+        blocking, core, deque, error, fork, job, join, latch, map, primitive, registry, scope, seat, sleep, spawn,
+        sync, task, thread, wait, worker
     );
 }

@@ -1,0 +1,110 @@
+//! Threads that wait in line for a primitive of this module, first come first served.
+
+use crate::primitive::{Arc, AtomicBool, Ordering};
+use crate::seat::{Place, Seat};
+use crate::worker::without_core_at;
+use std::collections::VecDeque;
+use std::panic::Location;
+use std::time::Instant;
+
+/// The waiting threads of one primitive, under its lock. `W` is what each of them waits for.
+#[derive(Debug)]
+pub struct Line<W> {
+    calls: VecDeque<(W, Arc<Call>)>,
+}
+
+/// One thread's wait. It is answered once, by whoever takes it out of the line.
+#[derive(Debug)]
+pub struct Call {
+    seat: Arc<Seat>,
+    answered: AtomicBool,
+}
+
+/// What a thread waits for, for those who ask why it is stuck.
+#[derive(Debug, Clone, Copy)]
+pub struct What {
+    /// The kind of primitive, as its type is called.
+    pub kind: &'static str,
+    /// Where the primitive is.
+    pub address: usize,
+    /// The line of the user's source that waits.
+    pub at: &'static Location<'static>,
+}
+
+impl<W> Line<W> {
+    /// An empty line.
+    pub const fn new() -> Self {
+        Line { calls: VecDeque::new() }
+    }
+
+    /// Whether nobody waits.
+    pub fn is_empty(&self) -> bool {
+        self.calls.is_empty()
+    }
+
+    /// How many wait.
+    pub fn len(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// What the first in line waits for.
+    pub fn first(&self) -> Option<&W> {
+        self.calls.front().map(|(wanted, _)| wanted)
+    }
+
+    /// Enters the thread of `place` at the end. It then waits, without the primitive's lock: see [`wait`].
+    pub fn enter(&mut self, place: &Place, wanted: W) -> Arc<Call> {
+        let call = Arc::new(Call { seat: Arc::clone(place.seat()), answered: AtomicBool::new(false) });
+        self.calls.push_back((wanted, Arc::clone(&call)));
+        call
+    }
+
+    /// Takes the first out of the line. The caller answers it, best after it has released the primitive's lock.
+    #[must_use = "a call taken out of the line must be answered, or its thread waits for ever"]
+    pub fn next(&mut self) -> Option<Arc<Call>> {
+        self.calls.pop_front().map(|(_, call)| call)
+    }
+
+    /// Takes the call out of the line, for a thread that gives up. `false` if somebody took it out before, who answers it
+    /// or has.
+    pub fn leave(&mut self, call: &Arc<Call>) -> bool {
+        let place = self.calls.iter().position(|(_, other)| Arc::ptr_eq(other, call));
+        place.is_some_and(|place| self.calls.remove(place).is_some())
+    }
+}
+
+impl Call {
+    /// Tells the thread that its wait is over.
+    pub fn answer(&self) {
+        // Release pairs with the Acquire in `wait`: what the answerer did before is visible to the thread that waited.
+        self.answered.store(true, Ordering::Release);
+        self.seat.unpark();
+    }
+
+    fn is_answered(&self) -> bool {
+        self.answered.load(Ordering::Acquire)
+    }
+}
+
+/// Waits until the call is answered, or the deadline has passed; tells whether it was answered. Meanwhile the core goes to
+/// others. After a `false` the caller leaves the line, under the primitive's lock, and may find that it has been answered
+/// after all.
+pub fn wait(place: &Place, call: &Call, deadline: Option<Instant>, _what: What) -> bool {
+    without_core_at(place, || {
+        loop {
+            if call.is_answered() {
+                return true;
+            }
+            match deadline {
+                None => place.park(),
+                Some(deadline) => {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        return call.is_answered();
+                    }
+                    place.park_timeout(left);
+                }
+            }
+        }
+    })
+}

@@ -1,0 +1,4 @@
+//! Synchronisation between tasks, in both styles: monitors and semaphores. All of it may be used from any thread; a task
+//! that blocks here gives its core to another thread at once, and takes a core again when it goes on.
+
+mod line;
