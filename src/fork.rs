@@ -3,7 +3,7 @@
 use crate::job::{Fork, Frame, JobRef, Lineage, Ticket};
 use crate::latch::Verdict;
 use crate::primitive::{Flaw, Ordering, PRIVATE_CAPACITY, RESERVE, Tick, fence, seeded};
-use crate::wait::Awaited;
+use crate::wait::{Awaited, Thief};
 use crate::worker::Worker;
 use std::ptr;
 use std::time::Duration;
@@ -163,7 +163,12 @@ impl Worker {
             self.took_back();
             Reclaimed::Mine
         } else {
-            let awaited = Awaited { latch: &shared.latch, lineage: &shared.lineage, thief: &shared.thief, own: None };
+            let awaited = Awaited {
+                latch: &shared.latch,
+                lineage: &shared.lineage,
+                thief: Thief::in_own(&shared.thief),
+                own: None,
+            };
             match self.wait_for(&awaited) {
                 Verdict::Done => {
                     self.was_stolen();

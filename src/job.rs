@@ -16,8 +16,8 @@ pub struct Job {
 /// What can be done with a job of one kind. Each function consumes the right to the job that its queue entry stood for.
 #[derive(Debug)]
 pub struct Kind {
-    /// Runs it to its end, panics caught.
-    pub run: unsafe fn(JobRef),
+    /// Runs it to its end, panics caught, unless somebody else has begun it. Tells whether it has ended: a scope counts.
+    pub run: unsafe fn(JobRef) -> bool,
     /// For a thread that waits: runs it if it descends from the awaited lineage.
     pub help: unsafe fn(JobRef, *const Lineage) -> Helped,
     /// For a thread that gives up its core: turns an entry of its shared end into one for the injector.
@@ -119,7 +119,7 @@ pub struct Shared {
     pub lineage: Lineage,
     /// Set when a thief has run it, or gives it back.
     pub latch: Latch,
-    /// The index of the thief's core: a hint where to look for work to help with.
+    /// The index of the thief's core plus one, 0 for nobody: a hint where to look for work to help with.
     pub thief: AtomicUsize,
     /// The ticket that stands for it in the injector, once its owner gave up a core; null before.
     pub ticket: Cell<*const Ticket>,
@@ -149,7 +149,7 @@ impl Fork {
         let shared = Shared {
             lineage: Lineage::below(parent),
             latch: Latch::new(),
-            thief: AtomicUsize::new(NOBODY),
+            thief: AtomicUsize::new(0),
             ticket: Cell::new(ptr::null()),
         };
         // SAFETY: the fork is alive, its owner being the caller.
@@ -254,18 +254,19 @@ impl Ticket {
     }
 }
 
-unsafe fn run_ticket(job: JobRef) {
+unsafe fn run_ticket(job: JobRef) -> bool {
     let this = job.cast::<Ticket>();
     // SAFETY: alive by the entry's count.
     let claimed = unsafe { &*this }.claim();
-    if let Some(fork) = claimed {
+    let ended = claimed.is_some_and(|fork| {
         // SAFETY: claimed, so the fork's owner waits for it and it is alive.
         let fork = unsafe { JobRef::new(fork.as_ptr().cast_const().cast()) };
         // SAFETY: the claim is the right to run it.
-        unsafe { (fork.kind().run)(fork) };
-    }
+        unsafe { (fork.kind().run)(fork) }
+    });
     // SAFETY: the entry's count, used up here.
     unsafe { Ticket::release(this) };
+    ended
 }
 
 unsafe fn cancel_ticket(job: JobRef) -> Option<JobRef> {
@@ -306,7 +307,7 @@ pub unsafe fn help_fork(job: JobRef, awaited: *const Lineage) -> Helped {
     // SAFETY: the fork is unfinished, so its ancestors are alive.
     if seeded(Flaw::HelpsUnrelated) || unsafe { shared.lineage.descends_from(awaited) } {
         // SAFETY: the entry's right to run it is ours.
-        unsafe { (job.kind().run)(job) };
+        let _ended = unsafe { (job.kind().run)(job) };
         return Helped::Ran;
     }
     // SAFETY: only the holder of the right to a fork sets its latch, which we are.

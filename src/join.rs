@@ -82,14 +82,14 @@ where
     }
 
     /// Runs it as a thief.
-    unsafe fn run(job: JobRef) {
+    unsafe fn run(job: JobRef) -> bool {
         let this = job.cast::<Self>();
         // SAFETY: the owner keeps its frame until the latch below is set.
         let this = unsafe { &*this };
         // SAFETY: shared before it was queued.
         let shared = unsafe { this.fork.shared() };
         let Some(worker) = Worker::current() else { unreachable!("jobs are run by workers") };
-        shared.thief.store(worker.core_index(), Ordering::Relaxed);
+        shared.thief.store(worker.core_index() + 1, Ordering::Relaxed);
         // SAFETY: the right to run the fork is ours.
         let closure = unsafe { this.take_closure() };
         let result = worker.under(&shared.lineage, || catch_unwind(AssertUnwindSafe(closure)));
@@ -99,6 +99,7 @@ where
         });
         // SAFETY: alive until it is set, and set once: only the holder of the right to the fork does.
         unsafe { Latch::set(&shared.latch, Verdict::Done) };
+        true
     }
 }
 

@@ -13,6 +13,7 @@
     )
 )]
 
+mod bag;
 mod blocking;
 mod core;
 mod deque;
@@ -28,6 +29,7 @@ mod registry;
 mod scope;
 mod search;
 mod seat;
+mod slab;
 mod sleep;
 mod source;
 mod spawn;
@@ -62,7 +64,7 @@ pub mod internals {
         )*};
     }
     open!(
-        blocking, core, deque, error, fork, job, join, latch, map, primitive, registry, scope, seat, sleep, spawn,
-        sync, task, thread, wait, worker
+        bag, blocking, core, deque, error, fork, job, join, latch, map, primitive, registry, scope, seat, slab, sleep,
+        spawn, sync, task, thread, wait, worker
     );
 }

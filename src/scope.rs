@@ -1,15 +1,15 @@
 //! Scopes: any number of tasks that may borrow from the caller, all of them over when the scope is.
 
+use crate::bag::{Bag, End};
 use crate::error::JoinError;
-use crate::job::{Helped, Job, JobRef, Kind, Lineage, NOBODY, same};
+use crate::job::{Helped, Job, JobRef, Kind, Lineage, same};
 use crate::latch::{Latch, Verdict};
 use crate::primitive::{Arc, AtomicUsize, Flaw, Mutex, Ordering, seeded};
 use crate::registry::Registry;
 use crate::task::{self, Handle, Home};
-use crate::wait::Awaited;
+use crate::wait::{Awaited, Thief};
 use crate::worker::Worker;
 use std::any::Any;
-use std::collections::VecDeque;
 use std::fmt;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
@@ -25,22 +25,13 @@ type Payload = Box<dyn Any + Send>;
 struct Shared {
     offer: Job,
     lineage: Lineage,
-    queue: Mutex<Queue>,
-    /// Tasks that have not ended, and one for the scope itself.
-    pending: AtomicUsize,
-    /// Set when `pending` gets to zero.
+    bag: Bag,
+    panic: Mutex<Option<Payload>>,
+    /// Set when no task is pending any more.
     latch: Latch,
-    /// A core on which tasks of the scope have been begun by a thief: a hint where to help.
+    /// A core on which tasks of the scope have been begun by a thief, plus one: a hint where to help.
     thief: AtomicUsize,
     registry: *const Registry,
-}
-
-#[derive(Debug)]
-struct Queue {
-    tasks: VecDeque<JobRef>,
-    /// An offer is in some deque, or in the injector.
-    offered: bool,
-    panic: Option<Payload>,
 }
 
 // SAFETY: the pointers are followed only while the scope lasts, the registry's by threads that work for it, the lineage's
@@ -52,29 +43,9 @@ unsafe impl Sync for Shared {}
 static OFFER: Kind = Kind { run: run_offer, help: help_offer, unmoor: same, cancel: cancel_offer };
 
 impl Shared {
-    /// Takes the youngest task that nobody has begun. With `consumed`, for the thread that consumed an offer: the next one
-    /// is due when a task comes, or now, if tasks are left.
-    fn take(&self, consumed: bool) -> (Option<JobRef>, bool) {
-        let mut queue = self.queue.lock();
-        let task = queue.tasks.pop_back();
-        let again = consumed && !queue.tasks.is_empty();
-        if consumed && seeded(Flaw::OfferClearedLate) {
-            drop(queue);
-            self.queue.lock().offered = again;
-        } else if consumed {
-            queue.offered = again;
-        }
-        (task, again)
-    }
-
-    /// Adds a task, and offers the queue if it is not offered.
+    /// Adds a task, and makes an offer if there is none.
     fn add(this: &Arc<Shared>, task: JobRef) {
-        let offered = {
-            let mut queue = this.queue.lock();
-            queue.tasks.push_back(task);
-            std::mem::replace(&mut queue.offered, true)
-        };
-        if !offered {
+        if this.bag.add(task) {
             Shared::offer(this);
         }
     }
@@ -91,36 +62,31 @@ impl Shared {
         }
     }
 
-    /// Runs one task that nobody has begun, if there is one.
-    fn run_one(&self) -> bool {
-        let (task, _) = self.take(false);
-        if let Some(task) = task {
-            // SAFETY: taken out of the queue, so the right to it is ours.
-            unsafe { (task.kind().run)(task) };
-        }
-        task.is_some()
-    }
-
-    /// Runs tasks, beginning with `task`, until there are none or `enough` says so; tells whether it did.
-    fn drain(&self, mut task: Option<JobRef>, enough: impl Fn() -> bool) -> bool {
+    /// Runs tasks that nobody has begun, beginning with `task`, until there are none or `enough` says so; tells whether it
+    /// did.
+    fn drain(&self, end: End, mut task: Option<JobRef>, enough: impl Fn() -> bool) -> bool {
         self.note_thief();
+        let mut ended = 0;
         while let Some(entry) = task {
-            // SAFETY: taken out of the queue, so the right to it is ours.
-            unsafe { (entry.kind().run)(entry) };
+            // SAFETY: taken out of the bag, so the right to it is ours.
+            ended += usize::from(unsafe { (entry.kind().run)(entry) });
             if enough() {
+                self.count_ended(ended);
                 return true;
             }
-            task = self.take(false).0;
+            let next = self.bag.next(end, ended);
+            (task, ended) = (next.task, next.untold);
+            if next.over {
+                // SAFETY: this thread counted the last.
+                unsafe { Shared::end(self) };
+            }
         }
         false
     }
 
-    /// Offers what is left in the queue, if it is not offered.
+    /// Offers what is left in the bag, if it is not offered.
     fn offer_rest(self: &Arc<Shared>) {
-        let mut queue = self.queue.lock();
-        let due = !queue.tasks.is_empty() && !std::mem::replace(&mut queue.offered, true);
-        drop(queue);
-        if due {
+        if self.bag.offer_is_due() {
             Shared::offer(self);
         }
     }
@@ -128,65 +94,67 @@ impl Shared {
     /// Notes, for the thread that waits for the scope, where its tasks run. Relaxed: a hint.
     fn note_thief(&self) {
         if let Some(worker) = Worker::current() {
-            self.thief.store(worker.core_index(), Ordering::Relaxed);
+            self.thief.store(worker.core_index() + 1, Ordering::Relaxed);
         }
     }
 
     fn panicked(&self, payload: Payload) {
-        let mut queue = self.queue.lock();
-        let second = if queue.panic.is_none() {
-            queue.panic = Some(payload);
-            None
-        } else {
-            Some(payload)
-        };
-        drop(queue);
+        let mut first = self.panic.lock();
+        let second = if first.is_none() { first.replace(payload) } else { Some(payload) };
+        drop(first);
         // The first wins. Dropping another's payload could panic in its turn.
         std::mem::forget(second);
     }
 
-    /// One of those that `pending` counts has ended.
+    /// Counts tasks that have ended, or the scope itself.
+    ///
+    /// The caller must hold a count, or be what keeps the scope.
+    fn count_ended(&self, ended: usize) {
+        if self.bag.count_ended(ended) {
+            // SAFETY: this thread counted the last.
+            unsafe { Shared::end(self) };
+        }
+    }
+
+    /// Ends the scope's wait.
     ///
     /// # Safety
     ///
-    /// Called once for each. `this` may be gone afterwards.
-    unsafe fn ended(this: *const Shared) {
-        // SAFETY: the scope lasts as long as what `pending` counts.
-        let shared = unsafe { &*this };
-        // AcqRel: whoever brings it to zero has seen all that the others did, and passes it on through the latch.
-        if shared.pending.fetch_sub(1, Ordering::AcqRel) == 1 {
-            let latch = &raw const shared.latch;
-            // SAFETY: the scope waits for the latch, which is set once, by the last.
-            unsafe { Latch::set(latch, Verdict::Done) };
-        }
+    /// Only by the thread that counted the last end. Unless a count is held, `this` may be gone afterwards.
+    unsafe fn end(this: *const Shared) {
+        // SAFETY: alive until the latch is set.
+        let latch = unsafe { &raw const (*this).latch };
+        // SAFETY: alive as before, and set once, by the contract.
+        unsafe { Latch::set(latch, Verdict::Done) };
     }
 }
 
 /// The count that an offer's entry stands for.
-unsafe fn accept(job: JobRef) -> Arc<Shared> {
+unsafe fn take_in(job: JobRef) -> Arc<Shared> {
     // SAFETY: made by `Arc::into_raw` in `Shared::offer`, used up once.
     unsafe { Arc::from_raw(job.cast::<Shared>()) }
 }
 
 /// Runs tasks until there are none, or until it is time to look at the injector: then the rest is offered again.
-unsafe fn run_offer(job: JobRef) {
+unsafe fn run_offer(job: JobRef) -> bool {
     // SAFETY: the entry is ours.
-    let shared = unsafe { accept(job) };
+    let shared = unsafe { take_in(job) };
     let Some(worker) = Worker::current() else { unreachable!("jobs are run by workers") };
-    let (task, more) = shared.take(true);
+    let (task, more) = shared.bag.accept();
     if more && !seeded(Flaw::OfferNotRepeated) {
         Shared::offer(&shared);
     }
-    if shared.drain(task, || worker.take_turn() || worker.is_in_the_way()) {
+    if shared.drain(End::Old, task, || worker.take_turn() || worker.is_in_the_way()) {
         shared.offer_rest();
     }
+    true
 }
 
 /// Runs tasks, if they descend from what is awaited, until there are none: the awaited job needs them all.
 unsafe fn help_offer(job: JobRef, awaited: *const Lineage) -> Helped {
     // SAFETY: the entry is ours.
-    let shared = unsafe { accept(job) };
-    let (task, more) = shared.take(true);
+    let shared = unsafe { take_in(job) };
+    let (task, more) = shared.bag.accept();
     let Some(unfinished) = task else { return Helped::Refused };
     // With an unfinished task in hand the scope lasts, and with it all that its lineage points to.
     let own = std::ptr::eq(&shared.lineage, awaited);
@@ -195,14 +163,11 @@ unsafe fn help_offer(job: JobRef, awaited: *const Lineage) -> Helped {
         if more {
             Shared::offer(&shared);
         }
-        shared.drain(task, || seeded(Flaw::HelperTakesOne));
+        shared.drain(End::Old, task, || seeded(Flaw::HelperTakesOne));
         return Helped::Ran;
     }
-    let mut queue = shared.queue.lock();
-    queue.tasks.push_back(unfinished);
-    let offered = std::mem::replace(&mut queue.offered, true);
-    drop(queue);
-    if offered && !more {
+    let due = shared.bag.put_back(unfinished);
+    if !due && !more {
         return Helped::Refused;
     }
     // SAFETY: the count that goes with the entry keeps the head alive.
@@ -212,13 +177,10 @@ unsafe fn help_offer(job: JobRef, awaited: *const Lineage) -> Helped {
 /// An offer of a scope with tasks stays: the thread that waits for the scope may be asleep.
 unsafe fn cancel_offer(job: JobRef) -> Option<JobRef> {
     // SAFETY: the entry is ours.
-    let shared = ManuallyDrop::new(unsafe { accept(job) });
-    let mut queue = shared.queue.lock();
-    if !queue.tasks.is_empty() && !seeded(Flaw::OfferCancelled) {
+    let shared = ManuallyDrop::new(unsafe { take_in(job) });
+    if !shared.bag.drop_offer() && !seeded(Flaw::OfferCancelled) {
         return Some(job);
     }
-    queue.offered = false;
-    drop(queue);
     drop(ManuallyDrop::into_inner(shared));
     None
 }
@@ -259,8 +221,11 @@ impl Home for InScope {
     }
 
     fn ended(&self) {
-        // SAFETY: once for each task, by the contract of `Home::ended`.
-        unsafe { Shared::ended(self.0) };
+        let this = self.0;
+        if self.shared().bag.count_ended(1) {
+            // SAFETY: this thread counted the last.
+            unsafe { Shared::end(this) };
+        }
     }
 }
 
@@ -293,8 +258,6 @@ impl<'scope> Scope<'scope, '_> {
         F: FnOnce() -> T + Send + 'scope,
         T: Send + 'scope,
     {
-        // Relaxed: the caller is part of the scope, so the count is not zero and cannot become so meanwhile.
-        self.shared.pending.fetch_add(1, Ordering::Relaxed);
         let (entry, handle) = task::new(closure, InScope(Arc::as_ptr(&self.shared)));
         Shared::add(&self.shared, entry);
         ScopedJoinHandle { handle, scope: PhantomData }
@@ -342,7 +305,7 @@ fn withdraw_offer(shared: &Arc<Shared>) {
     let offer: *const Shared = Arc::as_ptr(shared);
     if let Some(entry) = worker.withdraw(|job| std::ptr::eq(job.cast(), offer)) {
         // SAFETY: the entry is ours.
-        drop(unsafe { accept(entry) });
+        drop(unsafe { take_in(entry) });
     }
 }
 
@@ -355,10 +318,10 @@ where
         shared: Arc::new(Shared {
             offer: Job { kind: &OFFER },
             lineage: Lineage::below(worker.lineage()),
-            queue: Mutex::new(Queue { tasks: VecDeque::new(), offered: false, panic: None }),
-            pending: AtomicUsize::new(1),
+            bag: Bag::new(),
+            panic: Mutex::new(None),
             latch: Latch::new(),
-            thief: AtomicUsize::new(NOBODY),
+            thief: AtomicUsize::new(0),
             registry: worker.registry(),
         }),
         scope: PhantomData,
@@ -366,25 +329,30 @@ where
     };
     let result = catch_unwind(AssertUnwindSafe(|| body(&scope)));
     let shared = &*scope.shared;
-    while shared.run_one() {}
-    // SAFETY: the one for the scope itself.
-    unsafe { Shared::ended(shared) };
+    let own = |count_self: usize| {
+        let next = shared.bag.next(End::Young, count_self);
+        if next.over {
+            // SAFETY: this thread counted the last.
+            unsafe { Shared::end(shared) };
+        }
+        let any = next.task.is_some();
+        shared.drain(End::Young, next.task, || false);
+        any
+    };
+    own(0);
+    own(1);
     if shared.latch.verdict().is_none() {
-        let own = || shared.run_one();
         worker.wait_for(&Awaited {
             latch: &shared.latch,
             lineage: &shared.lineage,
-            thief: &shared.thief,
-            own: Some(&own),
+            thief: Thief::in_own(&shared.thief),
+            own: Some(&|| own(0)),
         });
     }
-    let (offered, panic) = {
-        let mut queue = shared.queue.lock();
-        (queue.offered, queue.panic.take())
-    };
-    if offered {
+    if shared.bag.is_offered() {
         withdraw_offer(&scope.shared);
     }
+    let panic = shared.panic.lock().take();
     match (result, panic) {
         (Ok(value), None) => value,
         (Ok(_), Some(payload)) => resume_unwind(payload),

@@ -100,7 +100,7 @@ impl Worker {
     /// Runs a job of a deque or of the injector.
     pub fn run(&self, job: JobRef) {
         // SAFETY: taken out of a queue by this thread, so the right to it is ours.
-        unsafe { (job.kind().run)(job) };
+        let _ended = unsafe { (job.kind().run)(job) };
     }
 
     /// Looks everywhere for a while.

@@ -1,17 +1,20 @@
 //! A task on the heap, with a handle for its result: what `spawn` makes, detached or in a scope.
 
 use crate::error::JoinError;
-use crate::job::{Job, JobRef, Kind, Lineage, NOBODY, requeue, same};
+use crate::job::{Job, JobRef, Kind, Lineage, requeue, same};
 use crate::latch::{Latch, Verdict, Waiter};
 use crate::primitive::{Alive, Arc, AtomicUsize, Flaw, Ordering, UnsafeCell, fork_generation, seeded};
 use crate::registry::{Registry, forked};
-use crate::wait::Awaited;
+use crate::slab;
+use crate::wait::{Awaited, Thief};
 use crate::worker::{Worker, without_core};
 use std::any::Any;
 use std::marker::PhantomData;
-use std::mem::{ManuallyDrop, MaybeUninit};
+use std::mem::{ManuallyDrop, MaybeUninit, needs_drop};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
+
+type Payload = Box<dyn Any + Send>;
 
 /// Where a task belongs.
 pub trait Home: Copy + Send {
@@ -22,11 +25,11 @@ pub trait Home: Copy + Send {
     /// The lineage of what waits for it.
     fn lineage(&self) -> *const Lineage;
     /// The task ended in a panic after its handle was dropped.
-    fn panicked(&self, payload: Box<dyn Any + Send>);
+    fn panicked(&self, payload: Payload);
     /// The handle of a task that ended in a panic was dropped unused.
-    fn panic_ignored(&self, payload: Box<dyn Any + Send>);
-    /// The task has ended and its entry is in no queue; its closure and, if nobody wants it, its result are dropped.
-    /// Called last, exactly once for each task.
+    fn panic_ignored(&self, payload: Payload);
+    /// The task has ended, later than its entry was used up; its closure and, if nobody wants it, its result are dropped.
+    /// Called last, and at most once for each task: else whoever uses the entry up is told ([`Kind::run`]).
     fn ended(&self);
 }
 
@@ -37,16 +40,29 @@ pub trait Home: Copy + Send {
 /// | ENTRY | a queue holds it, or the thread that took it out of one |
 /// | HANDLE | its handle exists |
 /// | CLAIMED | somebody runs, ran or cancelled it |
-/// | DONE | `body` holds the result |
+/// | DONE | `body` holds the outcome |
+///
+/// The bits above these are the core on which it was claimed, plus one: a hint for whoever waits; 0 is nobody.
 const ENTRY: usize = 1;
 const HANDLE: usize = 2;
 const CLAIMED: usize = 4;
 const DONE: usize = 8;
+const THIEF_SHIFT: u32 = 4;
 
+/// The claim of the thread on that core.
+fn claimed_on(core: usize) -> usize {
+    CLAIMED | (core + 1) << THIEF_SHIFT
+}
+
+/// A closure that becomes an outcome.
 enum Body<F, T> {
     Closure(F),
-    Running,
-    Ended(Result<T, JoinError>),
+    /// The closure is running, or the outcome has been taken.
+    Nothing,
+    Result(T),
+    /// Boxed twice, so that a task whose result is small stays small.
+    Panic(Box<Payload>),
+    Cancelled,
 }
 
 /// The parts of a task that do not depend on its closure.
@@ -55,7 +71,6 @@ struct Head<H> {
     job: Job,
     state: AtomicUsize,
     lineage: Lineage,
-    thief: AtomicUsize,
     latch: Latch,
     home: H,
     alive: Alive,
@@ -99,19 +114,17 @@ where
     T: Send,
     H: Home,
 {
-    let task = Box::new(Task {
+    let task = slab::put(Task {
         head: Head {
             job: Job { kind: &Task::<F, T, H>::KIND },
             state: AtomicUsize::new(ENTRY | HANDLE),
             lineage: Lineage::below(home.lineage()),
-            thief: AtomicUsize::new(NOBODY),
             latch: Latch::new(),
             home,
             alive: Alive::new(),
         },
         body: UnsafeCell::new(Body::<F, T>::Closure(closure)),
     });
-    let task = NonNull::from(Box::leak(task));
     // SAFETY: the entry's count keeps the task alive until the entry is used.
     let entry = unsafe { JobRef::new(task.as_ptr().cast_const().cast()) };
     (
@@ -134,20 +147,19 @@ where
     const KIND: Kind = Kind { run: Self::run_entry, help: requeue, unmoor: same, cancel: Self::cancel_entry };
     const TABLE: Table = Table { run: Self::run_claimed, take: Self::take, free: Self::free };
 
-    /// Takes the right to run it, if nobody has.
-    fn claim(&self) -> bool {
+    /// Takes the right to run it on that core, if nobody has.
+    fn claim(&self, core: usize) -> bool {
         // Acquire: without a handle the entry is the only way to the task, and the handle's drop, a Release in
         // `Handle::drop`, happened before.
         let state = self.head.state.load(Ordering::Acquire);
         if state & (HANDLE | CLAIMED) == 0 {
             return true;
         }
-        // AcqRel: claimants are in one order; the loser of the claim touches nothing.
         if seeded(Flaw::TaskClaimedByStore) {
-            self.head.state.store(state | CLAIMED, Ordering::Release);
+            self.head.state.store(state | claimed_on(core), Ordering::Release);
             return state & CLAIMED == 0;
         }
-        state & CLAIMED == 0 && self.head.state.fetch_or(CLAIMED, Ordering::AcqRel) & CLAIMED == 0
+        self.head.take_claim(core)
     }
 
     /// Gives the entry's count back. For an entry whose task was claimed through the handle: tells whether the task has
@@ -177,55 +189,45 @@ where
         before & DONE != 0
     }
 
-    unsafe fn run_entry(job: JobRef) {
+    unsafe fn run_entry(job: JobRef) -> bool {
         let Some(this) = NonNull::new(job.cast::<()>().cast_mut()) else { unreachable!("jobs have addresses") };
         // SAFETY: alive by the entry's count.
         let task = unsafe { this.cast::<Self>().as_ref() };
-        let home = task.head.home;
-        if home.is_terminated() {
+        if task.head.home.is_terminated() {
             // SAFETY: the right to the entry is ours. A task is never given back.
             let _ = unsafe { Self::cancel_entry(job) };
-            return;
+            return true;
         }
-        let claimed = task.claim();
+        let Some(worker) = Worker::current() else { unreachable!("jobs are run by workers") };
+        let claimed = task.claim(worker.core_index());
         if claimed {
-            let Some(worker) = Worker::current() else { unreachable!("jobs are run by workers") };
-            // Relaxed: a hint for those who wait.
-            task.head.thief.store(worker.core_index(), Ordering::Relaxed);
             // SAFETY: claimed just now.
             worker.under(&task.head.lineage, || unsafe { Self::run_claimed(this) });
         }
-        let early = seeded(Flaw::EndedEarly);
-        if claimed && early {
-            home.ended();
+        let early = claimed && seeded(Flaw::EndedEarly);
+        if early {
+            task.head.home.ended();
         }
         // SAFETY: the entry's count, used up here.
         let ended = unsafe { Self::release_entry(this) };
-        if (claimed && !early) || (!claimed && ended) {
-            home.ended();
-        }
+        (claimed || ended) && !early
     }
 
     unsafe fn cancel_entry(job: JobRef) -> Option<JobRef> {
         let Some(this) = NonNull::new(job.cast::<()>().cast_mut()) else { unreachable!("jobs have addresses") };
         // SAFETY: alive by the entry's count.
         let task = unsafe { this.cast::<Self>().as_ref() };
-        let home = task.head.home;
-        let claimed = task.claim();
-        if claimed {
+        if task.claim(0) {
             // SAFETY: claimed just now.
-            let closure = unsafe { task.replace(Body::Ended(Err(JoinError::Cancelled))) };
+            let closure = unsafe { task.replace(Body::Cancelled) };
             if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(closure))) {
-                home.panicked(payload);
+                task.head.home.panicked(payload);
             }
-            // SAFETY: claimed by us, and the result is in place.
+            // SAFETY: claimed by us, and the outcome is in place.
             unsafe { task.finish() };
         }
         // SAFETY: the entry's count, used up here.
-        let ended = unsafe { Self::release_entry(this) };
-        if claimed || ended {
-            home.ended();
-        }
+        let _ = unsafe { Self::release_entry(this) };
         None
     }
 
@@ -250,21 +252,24 @@ where
         // SAFETY: alive by the caller's count.
         let task = unsafe { this.cast::<Self>().as_ref() };
         // SAFETY: claimed by the caller.
-        let Body::Closure(closure) = (unsafe { task.replace(Body::Running) }) else {
+        let Body::Closure(closure) = (unsafe { task.replace(Body::Nothing) }) else {
             unreachable!("a task is claimed once")
         };
-        let result = catch_unwind(AssertUnwindSafe(closure)).map_err(JoinError::Panicked);
-        // SAFETY: claimed by the caller.
-        drop(unsafe { task.replace(Body::Ended(result)) });
-        // SAFETY: claimed by the caller, and the result is in place.
+        let outcome = match catch_unwind(AssertUnwindSafe(closure)) {
+            Ok(result) => Body::Result(result),
+            Err(payload) => Body::Panic(Box::new(payload)),
+        };
+        // SAFETY: claimed by the caller. Nothing is in place, so nothing is dropped.
+        std::mem::forget(unsafe { task.replace(outcome) });
+        // SAFETY: claimed by the caller, and the outcome is in place.
         unsafe { task.finish() }
     }
 
-    /// Says that the result is there, and sees to it if nobody wants it. Tells whether the entry is gone already.
+    /// Says that the outcome is there, and sees to it if nobody wants it. Tells whether the entry is gone already.
     ///
     /// # Safety
     ///
-    /// The caller has claimed the task and put the result in place.
+    /// The caller has claimed the task and put the outcome in place.
     unsafe fn finish(&self) -> bool {
         // Acquire pairs with the Release in `Handle::drop`. Without a handle the claimant is the entry's holder.
         let before = match self.head.state.load(Ordering::Acquire) {
@@ -283,18 +288,17 @@ where
         before & ENTRY == 0
     }
 
-    /// Drops a result that nobody will take.
+    /// Drops an outcome that nobody will take.
     ///
     /// # Safety
     ///
     /// The task is done and the caller the only one left to look at its body.
     unsafe fn discard(&self) {
         // SAFETY: exclusive by the contract.
-        let body = unsafe { self.replace(Body::Running) };
-        let unwanted = match body {
-            Body::Running => return,
-            Body::Ended(Err(JoinError::Panicked(payload))) => Err(payload),
-            other => catch_unwind(AssertUnwindSafe(|| drop(other))),
+        let unwanted = match unsafe { self.replace(Body::Nothing) } {
+            Body::Result(result) if needs_drop::<T>() => catch_unwind(AssertUnwindSafe(|| drop(result))),
+            Body::Panic(payload) => Err(*payload),
+            _ => Ok(()),
         };
         if let Err(payload) = unwanted {
             self.head.home.panicked(payload);
@@ -304,17 +308,37 @@ where
     unsafe fn take(this: NonNull<()>, place: *mut ()) {
         // SAFETY: alive by the handle's count.
         let task = unsafe { this.cast::<Self>().as_ref() };
-        // SAFETY: done, and the handle has the only right to the result.
-        match unsafe { task.replace(Body::Running) } {
-            // SAFETY: the place is for a value of this type, by the table's contract.
-            Body::Ended(result) => unsafe { place.cast::<Result<T, JoinError>>().write(result) },
-            _ => unreachable!("a finished task has its result until it is taken"),
-        }
+        // SAFETY: done, and the handle has the only right to the outcome.
+        let outcome = match unsafe { task.replace(Body::Nothing) } {
+            Body::Result(result) => Ok(result),
+            Body::Panic(payload) => Err(JoinError::Panicked(*payload)),
+            Body::Cancelled => Err(JoinError::Cancelled),
+            Body::Closure(_) | Body::Nothing => unreachable!("a finished task has its outcome until it is taken"),
+        };
+        // SAFETY: the place is for a value of this type, by the table's contract.
+        unsafe { place.cast::<Result<T, JoinError>>().write(outcome) };
     }
 
     unsafe fn free(this: NonNull<()>) {
-        // SAFETY: made by `Box::leak` in `new`, and nobody is left.
-        drop(unsafe { Box::from_raw(this.cast::<Self>().as_ptr()) });
+        // SAFETY: made by `slab::put` in `new`, and nobody is left.
+        unsafe { slab::remove(this.cast::<Self>()) };
+    }
+}
+
+impl<H> Head<H> {
+    /// Takes the right to run it on that core, if nobody has.
+    fn take_claim(&self, core: usize) -> bool {
+        let mut state = self.state.load(Ordering::Relaxed);
+        while state & CLAIMED == 0 {
+            // Acquire pairs with the Release of a handle's drop, as in `claim`. Relaxed on failure: the loser of the claim
+            // touches nothing, and whoever loses against a drop tries again.
+            let claimed = state | claimed_on(core);
+            match self.state.compare_exchange(state, claimed, Ordering::Acquire, Ordering::Relaxed) {
+                Ok(_) => return true,
+                Err(newer) => state = newer,
+            }
+        }
+        false
     }
 }
 
@@ -354,8 +378,7 @@ impl<T: Send, H: Home> Handle<T, H> {
 
     fn run_or_wait(&self, worker: &Worker) {
         let head = self.head();
-        // AcqRel: as in `claim`; Acquire also for the closure, which came with the handle.
-        if head.state.fetch_or(CLAIMED, Ordering::AcqRel) & CLAIMED == 0 {
+        if head.take_claim(worker.core_index()) {
             // SAFETY: claimed just now.
             let entry_gone = unsafe { (self.table.run)(self.task.cast()) };
             // Else the entry's holder says so, when it comes upon it: whatever a scope's queue holds is part of the scope.
@@ -363,7 +386,12 @@ impl<T: Send, H: Home> Handle<T, H> {
                 head.home.ended();
             }
         } else {
-            let awaited = Awaited { latch: &head.latch, lineage: &head.lineage, thief: &head.thief, own: None };
+            let awaited = Awaited {
+                latch: &head.latch,
+                lineage: &head.lineage,
+                thief: Thief::in_word(&head.state, THIEF_SHIFT),
+                own: None,
+            };
             worker.wait_for(&awaited);
         }
     }

@@ -13,9 +13,33 @@ pub struct Awaited<'a> {
     /// What may be run meanwhile descends from here.
     pub lineage: *const Lineage,
     /// The core on which it runs, or some of it.
-    pub thief: &'a AtomicUsize,
+    pub thief: Thief<'a>,
     /// Runs some of it that nobody has begun, and tells whether there was any.
     pub own: Option<&'a dyn Fn() -> bool>,
+}
+
+/// Where a core's index plus one is noted, from some bit upwards; 0 is nobody. A hint, so all accesses are relaxed.
+#[derive(Clone, Copy)]
+pub struct Thief<'a> {
+    word: &'a AtomicUsize,
+    shift: u32,
+}
+
+impl<'a> Thief<'a> {
+    /// The hint in a word of its own.
+    pub fn in_own(word: &'a AtomicUsize) -> Self {
+        Thief { word, shift: 0 }
+    }
+
+    /// The hint in the bits of `word` from `shift` upwards.
+    pub fn in_word(word: &'a AtomicUsize, shift: u32) -> Self {
+        Thief { word, shift }
+    }
+
+    /// The core's index, or `NOBODY`.
+    fn core(self) -> usize {
+        (self.word.load(Ordering::Relaxed) >> self.shift).wrapping_sub(1)
+    }
 }
 
 impl Worker {
@@ -24,7 +48,7 @@ impl Worker {
     pub fn wait_for(&self, awaited: &Awaited<'_>) -> Verdict {
         self.registry().check_fork();
         self.share_all();
-        self.note_wait(awaited.thief.load(Ordering::Relaxed));
+        self.note_wait(awaited.thief.core());
         let verdict = self.help_until_idle(awaited).unwrap_or_else(|| self.park_for(awaited));
         self.note_wait(NOBODY);
         verdict
@@ -56,7 +80,7 @@ impl Worker {
             return true;
         }
         let cores = &self.registry().cores;
-        let mut victim = awaited.thief.load(Ordering::Relaxed);
+        let mut victim = awaited.thief.core();
         for _ in 0..cores.len() {
             let Some(core) = cores.get(victim).filter(|_| victim != self.core_index()) else { return false };
             match core.shared.steal() {

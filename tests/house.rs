@@ -6,10 +6,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules, lowest first: each imports only from those before it. DESIGN.md has its sections in this order.
-const ORDER: [&str; 24] = [
+const ORDER: [&str; 26] = [
     "primitive",
     "error",
     "seat",
+    "slab",
     "latch",
     "job",
     "sleep",
@@ -22,6 +23,7 @@ const ORDER: [&str; 24] = [
     "search",
     "join",
     "task",
+    "bag",
     "scope",
     "spawn",
     "thread",

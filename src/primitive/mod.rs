@@ -39,6 +39,10 @@ pub enum Flaw {
     ClaimByLoadAndStore,
     /// `Ticket::release` drops a count without ordering the uses before it.
     ReleaseRelaxed,
+    /// A retired chunk is left with a count of values that nobody removes.
+    ChunkLeftOpen,
+    /// Removing a value from a chunk does not order its use before the chunk's end.
+    ChunkCountRelaxed,
     /// A task's entry leaves the result to a handle that leaves it to the entry.
     ResultLeftToHandle,
     /// A task's entry frees the task though its handle is left.

@@ -16,10 +16,18 @@ pub use std::sync::OnceLock;
 
 use loom::sync::{Condvar, Mutex as LoomMutex};
 
+pub use loom::sync::MutexGuard;
+
 /// Pending forks that a worker keeps to itself; a power of two.
 pub const PRIVATE_CAPACITY: usize = 4;
 /// Oldest forks that a worker keeps shared ahead of need.
 pub const RESERVE: usize = 1;
+/// Tasks that move from the young end of a scope's bag to the old one at once.
+pub const MOVED_AT_ONCE: usize = 2;
+/// Bytes of a chunk of memory for tasks; loom's atomics are large.
+pub const CHUNK: usize = 1 << 10;
+/// Tasks have memory of their own here, so that the models see the life of each. Chunks have a model of their own.
+pub const LARGEST_IN_CHUNK: usize = 0;
 /// Rounds of looking at every source before a worker without work sleeps.
 pub const SEARCH_ROUNDS: u32 = 1;
 /// Rounds of looking at an awaited latch before the thread parks.
@@ -92,7 +100,7 @@ impl<T> Mutex<T> {
     }
 
     /// Locks.
-    pub fn lock(&self) -> loom::sync::MutexGuard<'_, T> {
+    pub fn lock(&self) -> MutexGuard<'_, T> {
         self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 pub use crossbeam_utils::CachePadded;
 pub use crossbeam_utils::sync::{Parker, Unparker};
-pub use parking_lot::Mutex;
+pub use parking_lot::{Mutex, MutexGuard};
 pub use std::hint::spin_loop;
 pub use std::sync::OnceLock;
 pub use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, fence};
@@ -17,6 +17,12 @@ pub use std::thread::yield_now;
 pub const PRIVATE_CAPACITY: usize = 256;
 /// Oldest forks that a worker keeps shared ahead of need.
 pub const RESERVE: usize = 4;
+/// Tasks that move from the young end of a scope's bag to the old one at once.
+pub const MOVED_AT_ONCE: usize = 64;
+/// Bytes of a chunk of memory for tasks.
+pub const CHUNK: usize = 8 << 10;
+/// Bytes of the largest value that shares a chunk with others.
+pub const LARGEST_IN_CHUNK: usize = 256;
 /// Elements that one look into the injector takes at most.
 const INJECTED_AT_ONCE: usize = 16;
 /// Rounds of looking at every source before a worker without work sleeps.
