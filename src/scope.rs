@@ -4,7 +4,7 @@ use crate::bag::{Bag, End};
 use crate::error::JoinError;
 use crate::job::{Helped, Job, JobRef, Kind, Lineage, same};
 use crate::latch::{Latch, Verdict};
-use crate::primitive::{Arc, AtomicUsize, Flaw, Mutex, Ordering, seeded};
+use crate::primitive::{AtomicUsize, Flaw, Mutex, Ordering, TrackedArc, seeded};
 use crate::registry::Registry;
 use crate::task::{self, Handle, Home};
 use crate::wait::{Awaited, Thief};
@@ -44,16 +44,16 @@ static OFFER: Kind = Kind { run: run_offer, help: help_offer, unmoor: same, canc
 
 impl Shared {
     /// Adds a task, and makes an offer if there is none.
-    fn add(this: &Arc<Shared>, task: JobRef) {
+    fn add(this: &TrackedArc<Shared>, task: JobRef) {
         if this.bag.add(task) {
             Shared::offer(this);
         }
     }
 
     /// Puts an offer where thieves see it.
-    fn offer(this: &Arc<Shared>) {
+    fn offer(this: &TrackedArc<Shared>) {
         // SAFETY: the count that goes with the entry keeps the head alive.
-        let entry = unsafe { JobRef::new(Arc::into_raw(Arc::clone(this)).cast()) };
+        let entry = unsafe { JobRef::new(TrackedArc::into_raw(TrackedArc::clone(this)).cast()) };
         // SAFETY: the scope lasts, so its pool does.
         let registry = unsafe { &*this.registry };
         match Worker::current().filter(|worker| std::ptr::eq(worker.registry(), registry)) {
@@ -85,9 +85,9 @@ impl Shared {
     }
 
     /// Offers what is left in the bag, if it is not offered.
-    fn offer_rest(self: &Arc<Shared>) {
-        if self.bag.offer_is_due() {
-            Shared::offer(self);
+    fn offer_rest(this: &TrackedArc<Shared>) {
+        if this.bag.offer_is_due() {
+            Shared::offer(this);
         }
     }
 
@@ -130,9 +130,9 @@ impl Shared {
 }
 
 /// The count that an offer's entry stands for.
-unsafe fn take_in(job: JobRef) -> Arc<Shared> {
-    // SAFETY: made by `Arc::into_raw` in `Shared::offer`, used up once.
-    unsafe { Arc::from_raw(job.cast::<Shared>()) }
+unsafe fn take_in(job: JobRef) -> TrackedArc<Shared> {
+    // SAFETY: made by `TrackedArc::into_raw` in `Shared::offer`, used up once.
+    unsafe { TrackedArc::from_raw(job.cast::<Shared>()) }
 }
 
 /// Runs tasks until there are none, or until it is time to look at the injector: then the rest is offered again.
@@ -145,7 +145,7 @@ unsafe fn run_offer(job: JobRef) -> bool {
         Shared::offer(&shared);
     }
     if shared.drain(End::Old, task, || worker.take_turn() || worker.is_in_the_way()) {
-        shared.offer_rest();
+        Shared::offer_rest(&shared);
     }
     true
 }
@@ -171,7 +171,7 @@ unsafe fn help_offer(job: JobRef, awaited: *const Lineage) -> Helped {
         return Helped::Refused;
     }
     // SAFETY: the count that goes with the entry keeps the head alive.
-    Helped::Requeue(unsafe { JobRef::new(Arc::into_raw(shared).cast()) })
+    Helped::Requeue(unsafe { JobRef::new(TrackedArc::into_raw(shared).cast()) })
 }
 
 /// An offer of a scope with tasks stays: the thread that waits for the scope may be asleep.
@@ -233,7 +233,7 @@ impl Home for InScope {
 ///
 /// The lifetimes are those of [`std::thread::Scope`]: `'scope` is that of the scope, `'env` that of what its tasks borrow.
 pub struct Scope<'scope, 'env: 'scope> {
-    shared: Arc<Shared>,
+    shared: TrackedArc<Shared>,
     scope: PhantomData<&'scope mut &'scope ()>,
     env: PhantomData<&'env mut &'env ()>,
 }
@@ -258,7 +258,7 @@ impl<'scope> Scope<'scope, '_> {
         F: FnOnce() -> T + Send + 'scope,
         T: Send + 'scope,
     {
-        let (entry, handle) = task::new(closure, InScope(Arc::as_ptr(&self.shared)));
+        let (entry, handle) = task::new(closure, InScope(TrackedArc::as_ptr(&self.shared)));
         Shared::add(&self.shared, entry);
         ScopedJoinHandle { handle, scope: PhantomData }
     }
@@ -300,9 +300,9 @@ impl<T> fmt::Debug for ScopedJoinHandle<'_, T> {
 
 /// A scope that is over takes its offer back, if that is the last thing that this thread has put into its shared end, so
 /// that a thread that opens many scopes does not leave as many dead offers.
-fn withdraw_offer(shared: &Arc<Shared>) {
+fn withdraw_offer(shared: &TrackedArc<Shared>) {
     let Some(worker) = Worker::current() else { return };
-    let offer: *const Shared = Arc::as_ptr(shared);
+    let offer: *const Shared = TrackedArc::as_ptr(shared);
     if let Some(entry) = worker.withdraw(|job| std::ptr::eq(job.cast(), offer)) {
         // SAFETY: the entry is ours.
         drop(unsafe { take_in(entry) });
@@ -315,7 +315,7 @@ where
     F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
 {
     let scope = Scope {
-        shared: Arc::new(Shared {
+        shared: TrackedArc::new(Shared {
             offer: Job { kind: &OFFER },
             lineage: Lineage::below(worker.lineage()),
             bag: Bag::new(),

@@ -294,6 +294,8 @@ const CASES: &[Case] = &[
         mains: &[0, 1],
         model: unwanted_result,
     },
+    // The ends of tasks are counted in passing, and here forgotten.
+    deadlock(Flaw::EndsUntold, &[0, 1], nested),
     // A flag cleared on the wrong side of the look at what it stands for.
     deadlock(Flaw::OfferClearedLate, &[0, 1], offer_consumed),
     // One wake for two tasks, and nobody to pass it on.

@@ -199,11 +199,21 @@ fn race(main: usize, entry: Entry, holder: Holder, end: End, long: bool) -> Ledg
     }));
     let home = AtHome(ledger);
     let (job, handle) = queue(home, end, long);
-    let executor = role(move |worker: &Worker| {
+    let executor = role(move |_: &Worker| {
         match entry {
-            Entry::Runs => worker.run(job),
-            // SAFETY: the entry's right is this thread's. A task is never given back.
-            Entry::Cancels => assert_eq!(unsafe { (job.kind().cancel)(job) }, None),
+            Entry::Runs => {
+                // SAFETY: the entry's right is this thread's.
+                if unsafe { (job.kind().run)(job) } {
+                    add(&home.ledger().ended);
+                }
+            }
+            Entry::Cancels => {
+                // SAFETY: the entry's right is this thread's. A task is never given back.
+                assert_eq!(unsafe { (job.kind().cancel)(job) }, None);
+                if home.ledger().runs.get() == 0 {
+                    add(&home.ledger().ended);
+                }
+            }
         }
     });
     if holder == Holder::JoinsAsWorker {
@@ -225,7 +235,10 @@ fn race(main: usize, entry: Entry, holder: Holder, end: End, long: bool) -> Ledg
 fn settle(ledger: &Ledger, entry: Entry, holder: Holder, end: End) {
     let runs = ledger.runs.get();
     assert!(runs <= 1, "a task is run once: {ledger:?}");
-    assert_eq!(ledger.ended.get(), 1, "a task ends once: {ledger:?}");
+    let ended = ledger.ended.get();
+    // Nobody counts the end of a task that was cancelled too late: what is in a scope is not cancelled.
+    let uncounted = entry == Entry::Cancels && runs == 1;
+    assert!(ended == 1 || uncounted && ended == 0, "a task ends once: {ledger:?}");
     assert_eq!(ledger.closures_dropped.get(), 1, "a closure is dropped once: {ledger:?}");
     let given = usize::from(runs == 1 && end == End::Fine);
     assert_eq!(ledger.results_dropped.get(), given, "a result is dropped once: {ledger:?}");

@@ -85,6 +85,8 @@ pub enum Flaw {
     WaitsHoldingCores,
     /// A thread that blocks keeps the cores that it holds in the pools around the innermost.
     OuterCoresKept,
+    /// A thread that comes for more of a scope's tasks does not tell how many have ended.
+    EndsUntold,
     /// Who consumed a scope's offer says so only after the look at the queue.
     OfferClearedLate,
     /// Who consumed a scope's offer and left tasks does not offer them again.

@@ -16,6 +16,8 @@ pub use std::sync::OnceLock;
 
 use loom::sync::{Condvar, Mutex as LoomMutex};
 
+/// An `Arc` whose counts loom sees: for what is freed by whoever comes last.
+pub use loom::sync::Arc as TrackedArc;
 pub use loom::sync::MutexGuard;
 
 /// Pending forks that a worker keeps to itself; a power of two.

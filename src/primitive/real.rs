@@ -9,6 +9,8 @@ pub use crossbeam_utils::CachePadded;
 pub use crossbeam_utils::sync::{Parker, Unparker};
 pub use parking_lot::{Mutex, MutexGuard};
 pub use std::hint::spin_loop;
+/// An `Arc` whose counts the models see: for what is freed by whoever comes last.
+pub use std::sync::Arc as TrackedArc;
 pub use std::sync::OnceLock;
 pub use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, fence};
 pub use std::thread::yield_now;

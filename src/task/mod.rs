@@ -1,16 +1,18 @@
 //! A task on the heap, with a handle for its result: what `spawn` makes, detached or in a scope.
 
+mod handle;
+
+pub use handle::Handle;
+
 use crate::error::JoinError;
 use crate::job::{Job, JobRef, Kind, Lineage, requeue, same};
-use crate::latch::{Latch, Verdict, Waiter};
-use crate::primitive::{Alive, Arc, AtomicUsize, Flaw, Ordering, UnsafeCell, fork_generation, seeded};
-use crate::registry::{Registry, forked};
+use crate::latch::{Latch, Verdict};
+use crate::primitive::{Alive, AtomicUsize, Flaw, Ordering, UnsafeCell, seeded};
+use crate::registry::Registry;
 use crate::slab;
-use crate::wait::{Awaited, Thief};
-use crate::worker::{Worker, without_core};
+use crate::worker::Worker;
 use std::any::Any;
-use std::marker::PhantomData;
-use std::mem::{ManuallyDrop, MaybeUninit, needs_drop};
+use std::mem::needs_drop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 
@@ -83,15 +85,6 @@ struct Task<F, T, H> {
     body: UnsafeCell<Body<F, T>>,
 }
 
-/// A task's handle: the right to its result.
-pub struct Handle<T, H: Home> {
-    task: NonNull<Head<H>>,
-    table: &'static Table,
-    /// Where it was made: a process forked since then has no thread that would run the task.
-    fork_generation: usize,
-    result: PhantomData<T>,
-}
-
 /// What a handle must know of the closure's type.
 struct Table {
     /// Runs a task that is claimed; tells whether its entry is gone.
@@ -100,12 +93,6 @@ struct Table {
     take: unsafe fn(NonNull<()>, *mut ()),
     free: unsafe fn(NonNull<()>),
 }
-
-// SAFETY: a handle is used by one thread at a time, and what it may send there, the result and the unrun closure, is
-// `Send` by the bounds of `new`.
-unsafe impl<T: Send, H: Home> Send for Handle<T, H> {}
-// SAFETY: through a shared reference a handle only reads the state.
-unsafe impl<T: Send, H: Home> Sync for Handle<T, H> {}
 
 /// A new task, as an entry for a queue and a handle.
 pub fn new<F, T, H>(closure: F, home: H) -> (JobRef, Handle<T, H>)
@@ -127,15 +114,9 @@ where
     });
     // SAFETY: the entry's count keeps the task alive until the entry is used.
     let entry = unsafe { JobRef::new(task.as_ptr().cast_const().cast()) };
-    (
-        entry,
-        Handle {
-            task: task.cast(),
-            table: &Task::<F, T, H>::TABLE,
-            fork_generation: fork_generation(),
-            result: PhantomData,
-        },
-    )
+    // SAFETY: the handle's count keeps the task alive, and the table is its own.
+    let handle = unsafe { Handle::new(task.cast(), &Task::<F, T, H>::TABLE) };
+    (entry, handle)
 }
 
 impl<F, T, H> Task<F, T, H>
@@ -339,141 +320,5 @@ impl<H> Head<H> {
             }
         }
         false
-    }
-}
-
-impl<T: Send, H: Home> Handle<T, H> {
-    fn head(&self) -> &Head<H> {
-        // SAFETY: alive by the handle's count.
-        unsafe { self.task.as_ref() }
-    }
-
-    /// Whether the result is there.
-    pub fn is_finished(&self) -> bool {
-        // Acquire pairs with the Release in `finish`.
-        self.head().state.load(Ordering::Acquire) & DONE != 0
-    }
-
-    /// Waits for the result. A worker of the task's pool runs the task itself if nobody has begun it, and waits safely
-    /// if somebody has.
-    pub fn join(self) -> Result<T, JoinError> {
-        let head = self.head();
-        if !self.is_finished() {
-            match Worker::current_in(head.home.registry()) {
-                Some(worker) => worker.resume(|worker| self.run_or_wait(worker)),
-                None => self.park(),
-            }
-        }
-        // Not dropped: the result is taken here, and the handle's count given back.
-        let handle = ManuallyDrop::new(self);
-        // SAFETY: done, by now.
-        let result = unsafe { handle.take() };
-        // SAFETY: the handle is not used again, but to free the task.
-        if unsafe { handle.release() } {
-            // SAFETY: we are the last.
-            unsafe { handle.free() };
-        }
-        result
-    }
-
-    fn run_or_wait(&self, worker: &Worker) {
-        let head = self.head();
-        if head.take_claim(worker.core_index()) {
-            // SAFETY: claimed just now.
-            let entry_gone = unsafe { (self.table.run)(self.task.cast()) };
-            // Else the entry's holder says so, when it comes upon it: whatever a scope's queue holds is part of the scope.
-            if entry_gone {
-                head.home.ended();
-            }
-        } else {
-            let awaited = Awaited {
-                latch: &head.latch,
-                lineage: &head.lineage,
-                thief: Thief::in_word(&head.state, THIEF_SHIFT),
-                own: None,
-            };
-            worker.wait_for(&awaited);
-        }
-    }
-
-    /// Waits as a thread from outside, which has no core to give; or as another pool's worker, which gives its own.
-    fn park(&self) {
-        if self.fork_generation != fork_generation() {
-            forked();
-        }
-        without_core(|place| {
-            let waiter = Waiter::new(Arc::clone(place.seat()));
-            if self.head().latch.announce(&waiter).is_err() {
-                return;
-            }
-            while waiter.verdict().is_none() {
-                place.park();
-            }
-        });
-    }
-}
-
-impl<T, H: Home> Handle<T, H> {
-    /// The result.
-    ///
-    /// # Safety
-    ///
-    /// The task is done, and the result is taken once.
-    unsafe fn take(&self) -> Result<T, JoinError> {
-        let mut result = MaybeUninit::<Result<T, JoinError>>::uninit();
-        // SAFETY: done, and the place is of the right type.
-        unsafe { (self.table.take)(self.task.cast(), result.as_mut_ptr().cast()) };
-        // SAFETY: written by `take`.
-        unsafe { result.assume_init() }
-    }
-
-    /// Gives the handle's count back, and tells whether a result was left behind that is the handle's to see to.
-    ///
-    /// # Safety
-    ///
-    /// Once; unless it tells so, the handle does not touch the task afterwards. If it does, the handle frees the task.
-    unsafe fn release(&self) -> bool {
-        // SAFETY: alive by the handle's count.
-        let head = unsafe { self.task.as_ref() };
-        head.alive.touch();
-        // Release pairs with the Acquires in `claim`, `finish` and `release_entry`; Acquire with their Releases.
-        head.state.fetch_and(!HANDLE, Ordering::AcqRel) & ENTRY == 0
-    }
-
-    /// Frees the task.
-    ///
-    /// # Safety
-    ///
-    /// Neither entry nor handle is left.
-    unsafe fn free(&self) {
-        // SAFETY: as the contract says.
-        unsafe { (self.table.free)(self.task.cast()) };
-    }
-}
-
-impl<T, H: Home> Drop for Handle<T, H> {
-    fn drop(&mut self) {
-        // SAFETY: alive by the handle's count.
-        let head = unsafe { self.task.as_ref() };
-        let home = head.home;
-        // Acquire pairs with the Release in `finish`: a result that is there is the handle's.
-        let done = head.state.load(Ordering::Acquire) & DONE != 0;
-        // SAFETY: done, and taken here only.
-        let mut result = done.then(|| unsafe { self.take() });
-        // SAFETY: the handle's last act but for what follows.
-        let last = unsafe { self.release() };
-        if last {
-            if !done {
-                // Finished between the load and the release, and the entry gone too.
-                // SAFETY: alive, since nobody else is left to free it; done, since the entry is gone only then.
-                result = Some(unsafe { self.take() });
-            }
-            // SAFETY: we are the last.
-            unsafe { self.free() };
-        }
-        // What follows is user code, and may panic: nothing is left to be done after it.
-        if let Some(Err(JoinError::Panicked(payload))) = result {
-            home.panic_ignored(payload);
-        }
     }
 }
