@@ -103,6 +103,20 @@ pub enum Flaw {
     EndsWhileAway,
     /// The last thread of a pool does not tell those who wait for it.
     WatcherForgotten,
+    /// A semaphore's waiter enters the line without marking the word, so that a release does not look there.
+    WaitsUnmarked,
+    /// A semaphore's release publishes nothing: a relaxed addition.
+    PermitReleasedRelaxed,
+    /// A waiter that gives up gives back what it never had.
+    LeaverGivesBack,
+    /// A waiter that gives up leaves its call in the line.
+    LeaverStaysInLine,
+    /// A waiter that gives up does not look whether those behind it can go on now.
+    LeaverServesNobody,
+    /// A waiter that was served while it gave up takes itself for one that was not.
+    ServedTakenForLate,
+    /// A primitive that is closed wakes one of those who wait for it.
+    CloseWakesOne,
 }
 
 /// What a look into a shared queue found.

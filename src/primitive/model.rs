@@ -34,6 +34,8 @@ pub const LARGEST_IN_CHUNK: usize = 0;
 pub const SEARCH_ROUNDS: u32 = 1;
 /// Rounds of looking at an awaited latch before the thread parks.
 pub const WAIT_ROUNDS: u32 = 1;
+/// Rounds of looking at a primitive of `sync` before the thread parks: none, so that it does.
+pub const BLOCK_ROUNDS: u32 = 0;
 /// In the models a waiter gives its core up as soon as it parks.
 pub const KEEP_CORE: Option<Duration> = None;
 /// No cores are lent in the models: a wait there has no time-out.
@@ -246,6 +248,12 @@ impl ThreadHandle {
 pub fn available_cores() -> usize {
     1
 }
+
+/// A function that is not `const` here: loom's primitives are made in a model and go with it.
+macro_rules! const_fn {
+    ($(#[$attribute:meta])* $visibility:vis fn $($rest:tt)*) => { $(#[$attribute])* $visibility fn $($rest)* };
+}
+pub(crate) use const_fn;
 
 macro_rules! thread_cell {
     ($(#[$doc:meta])* static $name:ident: $type:ty = $value:expr;) => {

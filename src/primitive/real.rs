@@ -31,6 +31,8 @@ const INJECTED_AT_ONCE: usize = 16;
 pub const SEARCH_ROUNDS: u32 = 24;
 /// Rounds of looking at an awaited latch before the thread parks.
 pub const WAIT_ROUNDS: u32 = 48;
+/// Rounds of looking at a primitive of `sync` before the thread gives its core to others and parks.
+pub const BLOCK_ROUNDS: u32 = 7;
 /// How long a thread waits, parked, for a stolen job before it gives its core to others.
 pub const KEEP_CORE: Option<Duration> = Some(Duration::from_micros(100));
 /// Cores beyond its own that a pool may lend to threads that would else wait for ever.
@@ -153,6 +155,12 @@ impl ThreadHandle {
 pub fn available_cores() -> usize {
     std::thread::available_parallelism().map_or(1, |n| n.get())
 }
+
+/// Declares a function that is `const`, so that what it makes can be a `static`.
+macro_rules! const_fn {
+    ($(#[$attribute:meta])* $visibility:vis fn $($rest:tt)*) => { $(#[$attribute])* $visibility const fn $($rest)* };
+}
+pub(crate) use const_fn;
 
 /// Declares a thread-local `Cell` whose first value is a constant, so that reading it is one load.
 macro_rules! thread_cell {

@@ -18,6 +18,7 @@ pub struct Line<W> {
 pub struct Call {
     seat: Arc<Seat>,
     answered: AtomicBool,
+    refused: AtomicBool,
 }
 
 /// What a thread waits for, for those who ask why it is stuck.
@@ -54,7 +55,11 @@ impl<W> Line<W> {
 
     /// Enters the thread of `place` at the end. It then waits, without the primitive's lock: see [`wait`].
     pub fn enter(&mut self, place: &Place, wanted: W) -> Arc<Call> {
-        let call = Arc::new(Call { seat: Arc::clone(place.seat()), answered: AtomicBool::new(false) });
+        let call = Arc::new(Call {
+            seat: Arc::clone(place.seat()),
+            answered: AtomicBool::new(false),
+            refused: AtomicBool::new(false),
+        });
         self.calls.push_back((wanted, Arc::clone(&call)));
         call
     }
@@ -79,6 +84,18 @@ impl Call {
         // Release pairs with the Acquire in `wait`: what the answerer did before is visible to the thread that waited.
         self.answered.store(true, Ordering::Release);
         self.seat.unpark();
+    }
+
+    /// Tells the thread that it waited in vain.
+    pub fn refuse(&self) {
+        // Relaxed: published by the answer.
+        self.refused.store(true, Ordering::Relaxed);
+        self.answer();
+    }
+
+    /// Whether the answer was a refusal.
+    pub fn is_refused(&self) -> bool {
+        self.refused.load(Ordering::Relaxed)
     }
 
     fn is_answered(&self) -> bool {

@@ -1,4 +1,9 @@
 //! Synchronisation between tasks, in both styles: monitors and semaphores. All of it may be used from any thread; a task
 //! that blocks here gives its core to another thread at once, and takes a core again when it goes on.
 
+mod closed;
 mod line;
+mod semaphore;
+
+pub use closed::Closed;
+pub use semaphore::{AcquireTimeoutError, Permit, Semaphore, TooManyPermits, TryAcquireError};

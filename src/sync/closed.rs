@@ -1,0 +1,16 @@
+//! The error of those who come to a primitive that has been closed, or wait for it meanwhile.
+
+use std::fmt;
+
+/// The [`Semaphore`](super::Semaphore) has been closed, or the [`Queue`](super::Queue) has been closed and is drained:
+/// nothing comes from it any more. Whoever closed it knows why; there is no way to open it again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Closed;
+
+impl fmt::Display for Closed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("it has been closed, and gives nothing any more")
+    }
+}
+
+impl std::error::Error for Closed {}
