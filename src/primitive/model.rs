@@ -75,6 +75,11 @@ pub fn back_off(_round: u32) {
     yield_now();
 }
 
+/// Lets another thread run.
+pub fn hope(_round: u32) {
+    yield_now();
+}
+
 /// No padding: addresses do not matter to loom.
 #[derive(Debug, Default)]
 pub struct CachePadded<T>(T);

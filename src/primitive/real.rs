@@ -32,7 +32,7 @@ pub const SEARCH_ROUNDS: u32 = 24;
 /// Rounds of looking at an awaited latch before the thread parks.
 pub const WAIT_ROUNDS: u32 = 48;
 /// Rounds of looking at a primitive of `sync` before the thread gives its core to others and parks.
-pub const BLOCK_ROUNDS: u32 = 7;
+pub const BLOCK_ROUNDS: u32 = 11;
 /// How long a thread waits, parked, for a stolen job before it gives its core to others.
 pub const KEEP_CORE: Option<Duration> = Some(Duration::from_micros(100));
 /// Cores beyond its own that a pool may lend to threads that would else wait for ever.
@@ -63,6 +63,19 @@ pub fn back_off(round: u32) {
         for _ in 0..64 {
             spin_loop();
         }
+    }
+}
+
+/// Spins for about 2^`round` pauses, and from the eighth round on yields to the operating system: whoever is awaited may
+/// not be running.
+#[inline]
+pub fn hope(round: u32) {
+    if round < 7 {
+        for _ in 0..1 << round {
+            spin_loop();
+        }
+    } else {
+        yield_now();
     }
 }
 

@@ -3,7 +3,11 @@
 
 mod closed;
 mod line;
+mod queue;
+mod queue_error;
 mod semaphore;
 
 pub use closed::Closed;
+pub use queue::{Queue, Values};
+pub use queue_error::{PopTimeoutError, PushError, PushTimeoutError, TooManyDone, TryPopError, TryPushError};
 pub use semaphore::{AcquireTimeoutError, Permit, Semaphore, TooManyPermits, TryAcquireError};

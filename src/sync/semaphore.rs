@@ -2,7 +2,7 @@
 
 use super::closed::Closed;
 use super::line::{Call, Line, What, wait};
-use crate::primitive::{Arc, AtomicUsize, BLOCK_ROUNDS, Flaw, Mutex, Ordering, back_off, const_fn, seeded};
+use crate::primitive::{Arc, AtomicUsize, BLOCK_ROUNDS, Flaw, Mutex, Ordering, const_fn, hope, seeded};
 use crate::seat::{Place, with_place};
 use std::fmt;
 use std::mem;
@@ -316,7 +316,7 @@ impl Semaphore {
             if self.word.load(Ordering::Relaxed) > Self::MAX_PERMITS {
                 break;
             }
-            back_off(round);
+            hope(round);
             if self.take(permits) {
                 return Outcome::Served;
             }
