@@ -115,8 +115,18 @@ pub enum Flaw {
     LeaverServesNobody,
     /// A waiter that was served while it gave up takes itself for one that was not.
     ServedTakenForLate,
-    /// A primitive that is closed wakes one of those who wait for it.
-    CloseWakesOne,
+    /// A primitive that lets all go on who wait for it answers one.
+    AnswersOne,
+    /// A primitive takes those who wait out of the line before the change that they wait for.
+    WakesBeforeChange,
+    /// A thread enters the line without another look at what it waits for, under the lock.
+    EntersUnlooked,
+    /// A barrier's next generation begins with the arrivals of the last.
+    ArrivalsCarriedOver,
+    /// Who gives up at a barrier still counts as arrived.
+    LeaverStillCounted,
+    /// An initialiser that panics answers nobody.
+    PanicForgetsWaiters,
 }
 
 /// What a look into a shared queue found.

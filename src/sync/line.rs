@@ -1,11 +1,12 @@
 //! Threads that wait in line for a primitive of this module, first come first served.
 
-use crate::primitive::{Arc, AtomicBool, Ordering};
+use crate::primitive::{Arc, AtomicBool, BLOCK_ROUNDS, Flaw, Ordering, hope, seeded};
 use crate::seat::{Place, Seat};
 use crate::worker::without_core_at;
 use std::collections::VecDeque;
+use std::mem;
 use std::panic::Location;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The waiting threads of one primitive, under its lock. `W` is what each of them waits for.
 #[derive(Debug)]
@@ -70,6 +71,18 @@ impl<W> Line<W> {
         self.calls.pop_front().map(|(_, call)| call)
     }
 
+    /// Takes everybody out of the line, to be answered by [`answer_all`](Self::answer_all).
+    #[must_use = "calls taken out of the line must be answered, or their threads wait for ever"]
+    pub fn take(&mut self) -> Self {
+        mem::replace(self, Line::new())
+    }
+
+    /// Answers all who wait in a line that was taken, best after the primitive's lock has been released.
+    pub fn answer_all(self) {
+        let all = if seeded(Flaw::AnswersOne) { 1 } else { usize::MAX };
+        self.calls.into_iter().take(all).for_each(|(_, call)| call.answer());
+    }
+
     /// Takes the call out of the line, for a thread that gives up. `false` if somebody took it out before, who answers it
     /// or has.
     pub fn leave(&mut self, call: &Arc<Call>) -> bool {
@@ -101,6 +114,16 @@ impl Call {
     fn is_answered(&self) -> bool {
         self.answered.load(Ordering::Acquire)
     }
+}
+
+/// When a wait that may last so long ends. One too long to be told ends never.
+pub fn deadline(timeout: Option<Duration>) -> Option<Instant> {
+    timeout.and_then(|timeout| Instant::now().checked_add(timeout))
+}
+
+/// Waits for the condition for a few microseconds, with the core kept: to be tried before a thread enters a line.
+pub fn hope_for(condition: impl Fn() -> bool) {
+    (0..BLOCK_ROUNDS).take_while(|_| !condition()).for_each(hope);
 }
 
 /// Waits until the call is answered, or the deadline has passed; tells whether it was answered. Meanwhile the core goes to

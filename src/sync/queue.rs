@@ -1,15 +1,14 @@
 //! A queue of values between threads: many push, many pop, first in, first out.
 
 use super::closed::Closed;
-use super::line::{Call, Line, What, wait};
+use super::line::{Call, Line, What, deadline, hope_for, wait};
 use super::queue_error::{PopTimeoutError, PushError, PushTimeoutError, TooManyDone, TryPopError, TryPushError};
-use crate::primitive::{Arc, AtomicUsize, BLOCK_ROUNDS, Flaw, Mutex, Ordering, const_fn, hope, seeded};
+use crate::primitive::{Arc, AtomicUsize, Flaw, Mutex, Ordering, const_fn, seeded};
 use crate::seat::with_place;
 use std::collections::VecDeque;
 use std::iter::FusedIterator;
-use std::mem;
 use std::panic::Location;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A queue of values: many threads push, many pop, first in, first out.
 ///
@@ -270,11 +269,14 @@ impl<T> Queue<T> {
     pub fn close(&self) {
         let (pushers, poppers) = {
             let mut state = self.state.lock();
-            state.closed = true;
-            (mem::replace(&mut state.pushers, Line::new()), mem::replace(&mut state.poppers, Line::new()))
+            state.closed = !seeded(Flaw::WakesBeforeChange);
+            (state.pushers.take(), state.poppers.take())
         };
-        answer_all(pushers);
-        answer_all(poppers);
+        pushers.answer_all();
+        poppers.answer_all();
+        if seeded(Flaw::WakesBeforeChange) {
+            self.state.lock().closed = true;
+        }
     }
 
     /// Whether the queue has been closed. There may be values left in it.
@@ -327,9 +329,9 @@ impl<T> Queue<T> {
             if state.unfinished > 0 {
                 return Ok(());
             }
-            mem::replace(&mut state.finishers, Line::new())
+            state.finishers.take()
         };
-        answer_all(finishers);
+        finishers.answer_all();
         Ok(())
     }
 
@@ -413,12 +415,12 @@ impl<T> Queue<T> {
         line: impl Fn(&mut State<T>) -> &mut Line<()>,
         mut attempt: impl FnMut(&mut State<T>) -> Result<R, Refusal>,
     ) -> Result<R, Refusal> {
-        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let deadline = deadline(timeout);
         let mut late = false;
         with_place(|place| {
             loop {
                 // What is there for the taking soon is worth a short spin.
-                (0..BLOCK_ROUNDS).take_while(|_| !promising()).for_each(hope);
+                hope_for(&promising);
                 let attempted = self.change(|state| match attempt(state) {
                     Err(Refusal::NotNow) if !late => Err(line(state).enter(place, ())),
                     result => Ok(result),
@@ -431,7 +433,12 @@ impl<T> Queue<T> {
                     // If it is answered at this very moment, there may be something for it, which nobody else was told
                     // of: so it makes one more attempt in any case.
                     late = true;
-                    line(&mut self.state.lock()).leave(&call);
+                    if !seeded(Flaw::LeaverStaysInLine) {
+                        line(&mut self.state.lock()).leave(&call);
+                    }
+                    if seeded(Flaw::ServedTakenForLate) {
+                        return Err(Refusal::NotNow);
+                    }
                 }
             }
         })
@@ -464,16 +471,6 @@ impl<T> State<T> {
             Some(value) => Ok((value, self.pushers.next())),
             None if self.closed => Err(Refusal::Closed),
             None => Err(Refusal::NotNow),
-        }
-    }
-}
-
-/// Answers all who wait in the line.
-fn answer_all(mut line: Line<()>) {
-    while let Some(call) = line.next() {
-        call.answer();
-        if seeded(Flaw::CloseWakesOne) {
-            break;
         }
     }
 }

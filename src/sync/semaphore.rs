@@ -1,13 +1,13 @@
 //! A semaphore: a number of permits on one atomic word, and a line of those who wait for some.
 
 use super::closed::Closed;
-use super::line::{Call, Line, What, wait};
+use super::line::{Call, Line, What, deadline, wait};
 use crate::primitive::{Arc, AtomicUsize, BLOCK_ROUNDS, Flaw, Mutex, Ordering, const_fn, hope, seeded};
 use crate::seat::{Place, with_place};
 use std::fmt;
 use std::mem;
 use std::panic::Location;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A number of permits that threads take and give back; who finds too few waits.
 ///
@@ -248,11 +248,11 @@ impl Semaphore {
             // Relaxed: a hint to those who come in passing; those who want to wait look under the lock.
             self.word.fetch_or(CLOSED, Ordering::Relaxed);
             self.word.fetch_and(!WAITING, Ordering::Relaxed);
-            mem::replace(&mut *line, Line::new())
+            line.take()
         };
         while let Some(call) = line.next() {
             call.refuse();
-            if seeded(Flaw::CloseWakesOne) {
+            if seeded(Flaw::AnswersOne) {
                 break;
             }
         }
@@ -309,7 +309,7 @@ impl Semaphore {
             "{permits} permits are asked for: the semaphore never has more than {}",
             self.bound
         );
-        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let deadline = deadline(timeout);
         let what = What { kind: "Semaphore", address: (&raw const *self).addr(), at: Location::caller() };
         // Before anybody waits: what is held for a moment only is worth a short spin.
         for round in 0..BLOCK_ROUNDS {

@@ -1,0 +1,197 @@
+//! A barrier: threads wait for each other.
+
+use super::line::{Line, What, deadline, hope_for, wait};
+use crate::primitive::{AtomicUsize, Flaw, Mutex, Ordering, const_fn, seeded};
+use crate::seat::with_place;
+use std::fmt;
+use std::panic::Location;
+use std::time::Duration;
+
+/// A meeting point of a given number of threads: each waits until all have arrived, then all go on. It can be used again
+/// at once, for the next generation.
+///
+/// A task that waits gives its core to another thread, after a few microseconds of hoping, and has one again when it goes
+/// on. What each did before it arrived is visible to all afterwards.
+///
+/// Each task that waits keeps a thread, so a barrier of `n` tasks needs a pool that may have `n` threads, and as many more
+/// as it has cores: see [`PoolBuilder::max_threads`](crate::PoolBuilder::max_threads). With fewer, those who could complete
+/// the generation never begin. Then [`wait_timeout`](Self::wait_timeout) tells how many were missing, and threads from
+/// outside the pool can still arrive.
+///
+/// ```
+/// use purloin::sync::Barrier;
+///
+/// let pool = purloin::Pool::new(1)?;
+/// let barrier = Barrier::new(3);
+/// let leaders: usize = pool.scope(|s| {
+///     let tasks: Vec<_> = (0..3).map(|_| s.spawn(|| usize::from(barrier.wait().is_leader()))).collect();
+///     tasks.into_iter().map(|task| task.join().expect("no panic")).sum()
+/// });
+/// assert_eq!(leaders, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Barrier {
+    parties: usize,
+    /// Changed under the lock, read without.
+    generation: AtomicUsize,
+    meeting: Mutex<Meeting>,
+}
+
+/// A generation in the making.
+#[derive(Debug)]
+struct Meeting {
+    /// Who is here, in the line or about to enter it.
+    arrived: usize,
+    line: Line<()>,
+}
+
+impl Barrier {
+    const_fn! {
+        /// A barrier for that many threads; 0 is taken for 1, with which nobody waits. It may be a `static`.
+        #[must_use]
+        pub fn new(parties: usize) -> Self {
+            let meeting = Meeting { arrived: 0, line: Line::new() };
+            Barrier {
+                parties: if parties == 0 { 1 } else { parties },
+                generation: AtomicUsize::new(0),
+                meeting: Mutex::new(meeting),
+            }
+        }
+    }
+
+    /// Arrives, and waits until all have. One of them is told that it is the leader.
+    #[track_caller]
+    pub fn wait(&self) -> BarrierWaitResult {
+        match self.arrive(None) {
+            Ok(result) => result,
+            Err(_) => unreachable!("there is no time-out"),
+        }
+    }
+
+    /// Arrives, and waits until all have, but no longer than `timeout`. After that this thread has not arrived: the others
+    /// wait on, for another in its place.
+    ///
+    /// # Errors
+    ///
+    /// [`BarrierTimeout`] tells how many had arrived.
+    ///
+    /// ```
+    /// use purloin::sync::{Barrier, BarrierTimeout};
+    /// use std::time::Duration;
+    ///
+    /// let barrier = Barrier::new(2);
+    /// let alone = barrier.wait_timeout(Duration::from_millis(1));
+    /// assert_eq!(alone.err(), Some(BarrierTimeout { arrived: 1, parties: 2 }));
+    /// ```
+    #[track_caller]
+    pub fn wait_timeout(&self, timeout: Duration) -> Result<BarrierWaitResult, BarrierTimeout> {
+        self.arrive(Some(timeout))
+    }
+
+    /// How many threads meet here.
+    pub fn parties(&self) -> usize {
+        self.parties
+    }
+
+    fn generation(&self) -> usize {
+        // Acquire pairs with the Release in `complete`: what the others did before they arrived is visible.
+        self.generation.load(Ordering::Acquire)
+    }
+
+    #[track_caller]
+    fn arrive(&self, timeout: Option<Duration>) -> Result<BarrierWaitResult, BarrierTimeout> {
+        let generation = {
+            let mut meeting = self.meeting.lock();
+            meeting.arrived += 1;
+            if meeting.arrived == self.parties {
+                let line = self.complete(&mut meeting);
+                drop(meeting);
+                line.answer_all();
+                return Ok(BarrierWaitResult { leader: true });
+            }
+            self.generation()
+        };
+        self.wait_slowly(generation, timeout, Location::caller())
+    }
+
+    /// All are here: the next generation begins.
+    fn complete(&self, meeting: &mut Meeting) -> Line<()> {
+        if !seeded(Flaw::ArrivalsCarriedOver) {
+            meeting.arrived = 0;
+        }
+        // Release pairs with the Acquire in `generation`: the lock has collected what all did before.
+        self.generation.store(self.generation().wrapping_add(1), Ordering::Release);
+        meeting.line.take()
+    }
+
+    fn wait_slowly(
+        &self,
+        generation: usize,
+        timeout: Option<Duration>,
+        at: &'static Location<'static>,
+    ) -> Result<BarrierWaitResult, BarrierTimeout> {
+        let deadline = deadline(timeout);
+        let what = What { kind: "Barrier", address: (&raw const *self).addr(), at };
+        let follower = BarrierWaitResult { leader: false };
+        hope_for(|| self.generation() != generation);
+        with_place(|place| {
+            let call = {
+                let mut meeting = self.meeting.lock();
+                if self.generation() != generation && !seeded(Flaw::EntersUnlooked) {
+                    return Ok(follower);
+                }
+                meeting.line.enter(place, ())
+            };
+            if wait(place, &call, deadline, what) {
+                return Ok(follower);
+            }
+            let mut meeting = self.meeting.lock();
+            // Who is no longer in the line has been let go.
+            if !meeting.line.leave(&call) {
+                return Ok(follower);
+            }
+            let arrived = meeting.arrived;
+            if !seeded(Flaw::LeaverStillCounted) {
+                meeting.arrived -= 1;
+            }
+            Err(BarrierTimeout { arrived, parties: self.parties })
+        })
+    }
+}
+
+/// What [`Barrier::wait`] tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BarrierWaitResult {
+    leader: bool,
+}
+
+impl BarrierWaitResult {
+    /// Whether this thread was the last to arrive: one of each generation is.
+    pub fn is_leader(&self) -> bool {
+        self.leader
+    }
+}
+
+/// The time of [`Barrier::wait_timeout`] was up before all had arrived. If it happens in a pool with fewer threads than
+/// parties, those who are missing had no thread to run on: raise
+/// [`max_threads`](crate::PoolBuilder::max_threads).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BarrierTimeout {
+    /// How many had arrived, this thread included.
+    pub arrived: usize,
+    /// How many were to.
+    pub parties: usize,
+}
+
+impl fmt::Display for BarrierTimeout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let BarrierTimeout { arrived, parties } = self;
+        write!(
+            f,
+            "{arrived} of {parties} had arrived at the barrier when the time was up: tasks keep a thread each while they wait, so the pool needs max_threads of {parties} and its cores"
+        )
+    }
+}
+
+impl std::error::Error for BarrierTimeout {}

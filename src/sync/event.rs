@@ -1,0 +1,141 @@
+//! An event: a flag that threads wait for.
+
+use super::line::{Line, What, deadline, hope_for, wait};
+use super::timed_out::TimedOut;
+use crate::primitive::{AtomicBool, Flaw, Mutex, Ordering, const_fn, seeded};
+use crate::seat::with_place;
+use std::panic::Location;
+use std::time::Duration;
+
+/// A flag that threads wait for. [`set`](Self::set) lets all of them go on who wait at that moment, and all who come later,
+/// until it is [cleared](Self::clear).
+///
+/// A task that waits gives its core to another thread, after a few microseconds of hoping, and has one again when it goes
+/// on. What was done before `set` is visible after the wait. Python's `Event`.
+///
+/// ```
+/// use purloin::sync::Event;
+/// use std::sync::OnceLock;
+///
+/// let (ready, word) = (Event::new(), OnceLock::new());
+/// let pool = purloin::Pool::new(1)?;
+/// let (length, ()) = pool.join(
+///     || {
+///         ready.wait();
+///         word.get().map_or(0, |word: &&str| word.len())
+///     },
+///     || {
+///         word.set("seven").expect("set once");
+///         ready.set();
+///     },
+/// );
+/// assert_eq!(length, 5);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Event {
+    /// Changed under the lock, read without.
+    set: AtomicBool,
+    line: Mutex<Line<()>>,
+}
+
+impl Event {
+    const_fn! {
+        /// An event that has not happened. It may be a `static`.
+        #[must_use]
+        pub fn new() -> Self {
+            Event { set: AtomicBool::new(false), line: Mutex::new(Line::new()) }
+        }
+    }
+
+    /// Whether it has happened, and has not been cleared.
+    #[inline]
+    pub fn is_set(&self) -> bool {
+        // Acquire pairs with the Release in `set`: what was done before is visible.
+        self.set.load(Ordering::Acquire)
+    }
+
+    /// It happens: all who wait go on, also if it is cleared before they do.
+    pub fn set(&self) {
+        let line = {
+            let mut line = self.line.lock();
+            let all = line.take();
+            if seeded(Flaw::WakesBeforeChange) {
+                drop(line);
+            }
+            // Release pairs with the Acquire in `is_set`.
+            self.set.store(true, Ordering::Release);
+            all
+        };
+        line.answer_all();
+    }
+
+    /// From now on threads wait again, until the next [`set`](Self::set).
+    ///
+    /// ```
+    /// let event = purloin::sync::Event::new();
+    /// event.set();
+    /// event.wait();
+    /// event.clear();
+    /// assert!(!event.is_set());
+    /// ```
+    pub fn clear(&self) {
+        let _line = self.line.lock();
+        // Relaxed: whoever sees it goes on to the lock.
+        self.set.store(false, Ordering::Relaxed);
+    }
+
+    /// Waits until it has happened.
+    #[inline]
+    #[track_caller]
+    pub fn wait(&self) {
+        if !self.is_set() {
+            // Without a time-out there is nothing to report.
+            let _ = self.wait_slowly(None);
+        }
+    }
+
+    /// Waits until it has happened, but no longer than `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// [`TimedOut`] if it has not happened meanwhile.
+    ///
+    /// ```
+    /// use purloin::sync::{Event, TimedOut};
+    /// use std::time::Duration;
+    ///
+    /// let event = Event::new();
+    /// assert_eq!(event.wait_timeout(Duration::from_millis(1)), Err(TimedOut));
+    /// ```
+    #[inline]
+    #[track_caller]
+    pub fn wait_timeout(&self, timeout: Duration) -> Result<(), TimedOut> {
+        if self.is_set() { Ok(()) } else { self.wait_slowly(Some(timeout)) }
+    }
+
+    #[cold]
+    #[track_caller]
+    fn wait_slowly(&self, timeout: Option<Duration>) -> Result<(), TimedOut> {
+        let what = What { kind: "Event", address: (&raw const *self).addr(), at: Location::caller() };
+        let deadline = deadline(timeout);
+        hope_for(|| self.is_set());
+        with_place(|place| {
+            let call = {
+                let mut line = self.line.lock();
+                if self.is_set() {
+                    return Ok(());
+                }
+                line.enter(place, ())
+            };
+            // Who is no longer in the line when the time is up has been let go.
+            if wait(place, &call, deadline, what) || !self.line.lock().leave(&call) { Ok(()) } else { Err(TimedOut) }
+        })
+    }
+}
+
+impl Default for Event {
+    fn default() -> Self {
+        Event::new()
+    }
+}

@@ -1,0 +1,169 @@
+//! A value that is made once, by whoever needs it first, while others wait.
+
+use super::line::{Line, What, wait};
+use crate::primitive::{Arc, Flaw, Mutex, OnceLock as Written, const_fn, seeded};
+use crate::seat::{Seat, with_place};
+use std::panic::Location;
+
+/// A value that is made once, by whoever needs it first; others wait until it is there.
+///
+/// As `std::sync::OnceLock`, but made for pools: a task that waits gives its core to another thread, so the initialiser may
+/// itself be parallel, on a pool of one core too. (With rayon that deadlocks: rayon#1251.) If an initialiser panics the
+/// value is not there, and the next thread runs its own.
+///
+/// ```
+/// use purloin::sync::OnceLock;
+///
+/// static PRIMES: OnceLock<Vec<u32>> = OnceLock::new();
+/// let pool = purloin::Pool::new(2)?;
+/// let prime = |n: u32| n > 1 && (2..n).all(|d| n % d > 0);
+/// let primes = || PRIMES.get_or_init(|| pool.map(0..100u32, |n| prime(n).then_some(n)).into_iter().flatten().collect());
+/// let counts = pool.map(0..10, |_| primes().len());
+/// assert_eq!(counts, [25; 10]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct OnceLock<T> {
+    /// Written by the one who initialises, of whom there is one at a time.
+    value: Written<T>,
+    making: Mutex<Making>,
+}
+
+#[derive(Debug)]
+struct Making {
+    /// The thread that runs an initialiser.
+    maker: Option<Arc<Seat>>,
+    line: Line<()>,
+}
+
+impl<T> OnceLock<T> {
+    const_fn! {
+        /// Nothing yet. It may be a `static`.
+        #[must_use]
+        pub fn new() -> Self {
+            OnceLock { value: Written::new(), making: Mutex::new(Making { maker: None, line: Line::new() }) }
+        }
+    }
+
+    /// The value, if it is there. Never waits.
+    #[inline]
+    pub fn get(&self) -> Option<&T> {
+        self.value.get()
+    }
+
+    /// The value. If it is not there, this thread makes it with `make`; if another is making it already, this one waits.
+    ///
+    /// # Panics
+    ///
+    /// As `make`; the value is then not there, and one of those who wait, if any, runs its own. And if `make` asks for the
+    /// very value that it makes, on this thread. (A part of `make` that another thread runs must not ask for it either: it
+    /// would wait for the whole, and the whole for it.)
+    ///
+    /// ```
+    /// use purloin::sync::OnceLock;
+    ///
+    /// let lock = OnceLock::new();
+    /// assert_eq!(lock.get_or_init(|| 1), &1);
+    /// assert_eq!(lock.get_or_init(|| 2), &1);
+    /// ```
+    #[inline]
+    #[track_caller]
+    pub fn get_or_init(&self, make: impl FnOnce() -> T) -> &T {
+        match self.get() {
+            Some(value) => value,
+            None => self.make(make),
+        }
+    }
+
+    /// Puts the value there, unless one is there; waits if a thread is making it.
+    ///
+    /// # Errors
+    ///
+    /// The value that was to be put there, if another is.
+    ///
+    /// ```
+    /// use purloin::sync::OnceLock;
+    ///
+    /// let lock = OnceLock::new();
+    /// assert_eq!(lock.set("first"), Ok(()));
+    /// assert_eq!(lock.set("second"), Err("second"));
+    /// assert_eq!(lock.into_inner(), Some("first"));
+    /// ```
+    #[track_caller]
+    pub fn set(&self, value: T) -> Result<(), T> {
+        let mut value = Some(value);
+        self.get_or_init(|| match value.take() {
+            Some(value) => value,
+            None => unreachable!("an initialiser is called once"),
+        });
+        value.map_or(Ok(()), Err)
+    }
+
+    /// The value, if it is there.
+    pub fn into_inner(self) -> Option<T> {
+        self.value.into_inner()
+    }
+
+    #[cold]
+    #[track_caller]
+    fn make(&self, make: impl FnOnce() -> T) -> &T {
+        if let Some(_turn) = self.turn(Location::caller()) {
+            let value = make();
+            let written = self.value.set(value);
+            debug_assert!(written.is_ok(), "one thread at a time makes the value");
+        }
+        match self.get() {
+            Some(value) => value,
+            None => unreachable!("somebody has made it"),
+        }
+    }
+
+    /// Waits until the value is there, or it is this thread's turn to make it.
+    fn turn(&self, at: &'static Location<'static>) -> Option<Turn<'_, T>> {
+        let what = What { kind: "OnceLock", address: (&raw const *self).addr(), at };
+        with_place(|place| {
+            loop {
+                let call = {
+                    let mut making = self.making.lock();
+                    if self.get().is_some() && !seeded(Flaw::EntersUnlooked) {
+                        return None;
+                    }
+                    let Some(maker) = &making.maker else {
+                        making.maker = Some(Arc::clone(place.seat()));
+                        return Some(Turn(self));
+                    };
+                    assert!(
+                        !Arc::ptr_eq(maker, place.seat()),
+                        "the initialiser of a OnceLock asks for the value that it is to make, at {at}: it would wait for itself"
+                    );
+                    making.line.enter(place, ())
+                };
+                wait(place, &call, None, what);
+            }
+        })
+    }
+}
+
+impl<T> Default for OnceLock<T> {
+    fn default() -> Self {
+        OnceLock::new()
+    }
+}
+
+/// The right to make the value. When it ends, well or by a panic, all who wait look again.
+struct Turn<'a, T>(&'a OnceLock<T>);
+
+impl<T> Drop for Turn<'_, T> {
+    fn drop(&mut self) {
+        if seeded(Flaw::PanicForgetsWaiters) && self.0.get().is_none() {
+            self.0.making.lock().maker = None;
+            return;
+        }
+        let line = {
+            let mut making = self.0.making.lock();
+            making.maker = None;
+            making.line.take()
+        };
+        line.answer_all();
+    }
+}
