@@ -27,6 +27,8 @@ pub use std::sync::atomic::Ordering;
 /// [`seeded`]. Outside the models it is a constant `false`, and the mistake is not compiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flaw {
+    /// None of the library's: for a program that is wrong by itself.
+    InTheProgram,
     /// `Latch::set` uses the latch after the swap that sets it.
     LatchTouchedAfterSet,
     /// `Latch::set` uses the waiter after telling it the verdict.
@@ -107,6 +109,8 @@ pub enum Flaw {
     WaitsUnmarked,
     /// A semaphore's release publishes nothing: a relaxed addition.
     PermitReleasedRelaxed,
+    /// Permits are added to a semaphore's total by looking and then writing.
+    TotalByStore,
     /// A waiter that gives up gives back what it never had.
     LeaverGivesBack,
     /// A waiter that gives up leaves its call in the line.

@@ -421,6 +421,14 @@ impl<T> Queue<T> {
             loop {
                 // What is there for the taking soon is worth a short spin.
                 hope_for(&promising);
+                if seeded(Flaw::EntersUnlooked) && !late {
+                    if let Ok(result) = self.change(&mut attempt) {
+                        return Ok(result);
+                    }
+                    let call = line(&mut self.state.lock()).enter(place, ());
+                    wait(place, &call, deadline, self.what(at));
+                    continue;
+                }
                 let attempted = self.change(|state| match attempt(state) {
                     Err(Refusal::NotNow) if !late => Err(line(state).enter(place, ())),
                     result => Ok(result),

@@ -220,6 +220,10 @@ impl Semaphore {
             if permits > self.bound - total {
                 return Err(TooManyPermits { added: permits, bound: self.bound });
             }
+            if seeded(Flaw::TotalByStore) {
+                self.total.store(total + permits, Ordering::Release);
+                break;
+            }
             match self.total.compare_exchange_weak(total, total + permits, Ordering::Acquire, Ordering::Acquire) {
                 Ok(_) => break,
                 Err(now) => total = now,

@@ -1,0 +1,334 @@
+//! A queue: each value that was pushed is popped once or still there, in order; nobody waits beside a value or beside room;
+//! after its end nothing comes in, and what is in comes out.
+//!
+//! A wait whose time is up at once stands for any that ends early. Checked to the bound of `common` under loom's model.
+
+mod common;
+mod stage;
+
+use common::Bound;
+use purloin_loom::internals::primitive::{Arc, Flaw, UnsafeCell};
+use purloin_loom::sync::{Closed, PopTimeoutError, PushTimeoutError, Queue};
+use stage::{BOUND, Case, Role, Seen, Tally, explore, play, role};
+use std::sync::Mutex;
+use std::time::Duration;
+
+/// A time that is up at once.
+const NOW: Duration = Duration::ZERO;
+
+/// A value that counts its end.
+struct Value(usize, Tally);
+
+impl Drop for Value {
+    fn drop(&mut self) {
+        self.1.add();
+    }
+}
+
+/// What came out, in order. Not modelled.
+type Popped = Arc<Mutex<Vec<usize>>>;
+
+fn note(popped: &Popped, value: usize) {
+    popped.lock().unwrap().push(value);
+}
+
+/// One thread pushes three values through a queue of one, another pops two: the third is dropped with the queue.
+fn through_one(main: usize, seen: Seen) {
+    let queue = Arc::new(Queue::bounded(1));
+    let (popped, dropped) = (Popped::default(), Tally::default());
+    let pusher = {
+        let (queue, dropped) = (Arc::clone(&queue), dropped.clone());
+        role(move || {
+            for n in 0..3 {
+                seen[0].hit_if(queue.len() == 1);
+                assert!(queue.push(Value(n, dropped.clone())).is_ok());
+            }
+        })
+    };
+    let popper = {
+        let (queue, popped) = (Arc::clone(&queue), Arc::clone(&popped));
+        role(move || {
+            for _ in 0..2 {
+                seen[1].hit_if(queue.is_empty());
+                note(&popped, queue.pop().expect("not closed").0);
+            }
+        })
+    };
+    play(main, vec![pusher, popper]);
+    assert_eq!(*popped.lock().unwrap(), [0, 1]);
+    assert_eq!((queue.len(), dropped.get()), (1, 2));
+    drop(queue);
+    assert_eq!(dropped.get(), 3);
+}
+
+#[test]
+fn values_pass_in_order() {
+    let outcomes = &["the queue was full", "the queue was empty"];
+    explore("queue: through one", BOUND, 50, &[0, 1], outcomes, through_one);
+}
+
+/// Two threads pop one value each, and a third pushes both.
+fn two_poppers(main: usize, seen: Seen) {
+    let queue = Arc::new(Queue::unbounded());
+    let popped = Popped::default();
+    let popper = |number: usize| {
+        let (queue, popped) = (Arc::clone(&queue), Arc::clone(&popped));
+        role(move || {
+            let value = queue.pop().expect("not closed");
+            seen[number].hit_if(value == 0);
+            note(&popped, value);
+        })
+    };
+    let pusher = {
+        let queue = Arc::clone(&queue);
+        role(move || (0..2).for_each(|n| assert!(queue.push(n).is_ok())))
+    };
+    play(main, vec![popper(0), popper(1), pusher]);
+    let mut popped = popped.lock().unwrap().clone();
+    popped.sort_unstable();
+    assert_eq!(popped, [0, 1]);
+}
+
+#[test]
+fn each_value_goes_to_one() {
+    let outcomes = &["the first had the older value", "the second had it"];
+    explore("queue: two poppers", BOUND, 50, &[0, 2], outcomes, two_poppers);
+}
+
+/// One thread waits for a value, another for room, in two queues, until both are closed.
+fn closed(main: usize, seen: Seen) {
+    let queues = Arc::new((Queue::<usize>::unbounded(), Queue::bounded(1)));
+    assert!(queues.1.push(0).is_ok());
+    let refused = Tally::default();
+    let roles: [Role; 3] = [
+        {
+            let (queues, refused) = (Arc::clone(&queues), refused.clone());
+            role(move || {
+                seen[0].hit_if(!queues.0.is_closed());
+                assert_eq!(queues.0.pop(), Err(Closed));
+                refused.add();
+            })
+        },
+        {
+            let (queues, refused) = (Arc::clone(&queues), refused.clone());
+            role(move || {
+                seen[1].hit_if(!queues.1.is_closed());
+                assert_eq!(queues.1.push(1).map_err(|error| error.into_inner()), Err(1));
+                refused.add();
+            })
+        },
+        {
+            let queues = Arc::clone(&queues);
+            role(move || {
+                queues.0.close();
+                queues.1.close();
+            })
+        },
+    ];
+    play(main, roles.into());
+    assert_eq!(refused.get(), 2);
+    assert_eq!((queues.1.pop(), queues.1.pop()), (Ok(0), Err(Closed)));
+}
+
+#[test]
+fn closing_refuses_all() {
+    let outcomes = &["a popper came before the end", "a pusher came before the end"];
+    explore("queue: close", BOUND, 50, &[0, 1, 2], outcomes, closed);
+}
+
+/// Two threads wait for values of one queue until it is closed.
+fn closed_for_two(main: usize, seen: Seen) {
+    let queue = Arc::new(Queue::<usize>::unbounded());
+    let refused = Tally::default();
+    let popper = || {
+        let (queue, refused) = (Arc::clone(&queue), refused.clone());
+        role(move || {
+            seen[0].hit_if(!queue.is_closed());
+            assert_eq!(queue.pop(), Err(Closed));
+            refused.add();
+        })
+    };
+    let closer = {
+        let queue = Arc::clone(&queue);
+        role(move || queue.close())
+    };
+    play(main, vec![popper(), popper(), closer]);
+    assert_eq!(refused.get(), 2);
+}
+
+#[test]
+fn closing_refuses_both() {
+    let outcomes = &["a popper came before the end"];
+    explore("queue: close for two", BOUND, 50, &[0, 2], outcomes, closed_for_two);
+}
+
+/// One thread pushes, one closes, one pops to the end: a value is popped if its push said so, and only then.
+fn pushed_and_closed(main: usize, seen: Seen) {
+    let queue = Arc::new(Queue::unbounded());
+    let (pushed, popped) = (Tally::default(), Popped::default());
+    let roles: [Role; 3] = [
+        {
+            let (queue, pushed) = (Arc::clone(&queue), pushed.clone());
+            role(move || {
+                if queue.push(7).is_ok() {
+                    pushed.add();
+                }
+            })
+        },
+        {
+            let queue = Arc::clone(&queue);
+            role(move || queue.close())
+        },
+        {
+            let (queue, popped) = (Arc::clone(&queue), Arc::clone(&popped));
+            role(move || queue.iter().for_each(|value| note(&popped, value)))
+        },
+    ];
+    play(main, roles.into());
+    seen[pushed.get()].hit();
+    assert_eq!(popped.lock().unwrap().len(), pushed.get());
+    assert_eq!(queue.len(), 0);
+}
+
+#[test]
+fn closing_loses_no_value() {
+    let outcomes = &["the push came too late", "the value was pushed and popped"];
+    explore("queue: pushed and closed", BOUND, 50, &[0, 1, 2], outcomes, pushed_and_closed);
+}
+
+/// A thread gives up just as a value comes, and another waits behind it. Who pops the value before the other puts it back.
+fn late_popper(main: usize, seen: Seen) {
+    let queue = Arc::new(Queue::unbounded());
+    let roles: [Role; 3] = [
+        {
+            let queue = Arc::clone(&queue);
+            role(move || match queue.pop_timeout(NOW) {
+                Ok(value) => {
+                    seen[0].hit();
+                    assert!(queue.push(value).is_ok());
+                }
+                Err(error) => seen[1].hit_if(error == PopTimeoutError::TimedOut),
+            })
+        },
+        {
+            let queue = Arc::clone(&queue);
+            role(move || assert_eq!(queue.pop(), Ok(7)))
+        },
+        {
+            let queue = Arc::clone(&queue);
+            role(move || assert!(queue.push(7).is_ok()))
+        },
+    ];
+    play(main, roles.into());
+    assert!(queue.is_empty());
+}
+
+#[test]
+fn nobody_waits_beside_a_value() {
+    let outcomes = &["the value came in time", "the time was up"];
+    explore("queue: late popper", BOUND, 50, &[0, 1, 2], outcomes, late_popper);
+}
+
+/// A thread gives up just as room is made, and another waits for it behind: that one gets it.
+fn late_pusher(main: usize, seen: Seen) {
+    let queue = Arc::new(Queue::bounded(1));
+    assert!(queue.push(0).is_ok());
+    let roles: [Role; 3] = [
+        {
+            let queue = Arc::clone(&queue);
+            role(move || match queue.push_timeout(1, NOW) {
+                Ok(()) => {
+                    seen[0].hit();
+                    assert!(queue.pop().is_ok());
+                }
+                Err(error) => seen[1].hit_if(error == PushTimeoutError::TimedOut(1)),
+            })
+        },
+        {
+            let queue = Arc::clone(&queue);
+            role(move || assert!(queue.push(2).is_ok()))
+        },
+        {
+            let queue = Arc::clone(&queue);
+            role(move || assert!(queue.pop().is_ok()))
+        },
+    ];
+    play(main, roles.into());
+    assert_eq!(queue.len(), 1);
+}
+
+#[test]
+fn nobody_waits_beside_room() {
+    let outcomes = &["room was made in time", "the time was up"];
+    explore("queue: late pusher", BOUND, 50, &[0, 1, 2], outcomes, late_pusher);
+}
+
+/// Work that is done with when it is reported, for two threads that wait for that.
+struct Work {
+    queue: Queue<()>,
+    done: UnsafeCell<bool>,
+}
+
+// SAFETY: loom checks that the accesses do not meet.
+unsafe impl Sync for Work {}
+
+fn all_done(main: usize, seen: Seen) {
+    let work = Arc::new(Work { queue: Queue::unbounded(), done: UnsafeCell::new(false) });
+    assert!(work.queue.push(()).is_ok());
+    let finisher = || {
+        let work = Arc::clone(&work);
+        role(move || {
+            seen[0].hit_if(!work.queue.is_empty());
+            seen[1].hit_if(work.queue.is_empty());
+            work.queue.wait_all_done();
+            // SAFETY: loom checks that nobody writes.
+            assert!(work.done.with(|done| unsafe { *done }));
+        })
+    };
+    let worker = {
+        let work = Arc::clone(&work);
+        role(move || {
+            assert!(work.queue.pop().is_ok());
+            // SAFETY: loom checks that nobody else reads or writes.
+            work.done.with_mut(|done| unsafe { *done = true });
+            assert!(work.queue.task_done().is_ok());
+        })
+    };
+    play(main, vec![finisher(), finisher(), worker]);
+    assert!(work.queue.task_done().is_err());
+}
+
+#[test]
+fn all_done_is_told() {
+    let outcomes = &["a thread came before the work was taken", "a thread came after"];
+    explore("queue: all done", BOUND, 50, &[0, 2], outcomes, all_done);
+}
+
+const fn deadlock(flaw: Flaw, mains: &'static [usize], model: stage::Model) -> Case {
+    Case { flaw, message: "deadlock", bound: BOUND, mains, model }
+}
+
+/// A mistake that takes one preemption more to find.
+const fn rare(flaw: Flaw, mains: &'static [usize], model: stage::Model) -> Case {
+    Case { flaw, message: "deadlock", bound: Bound::AtLeast(3), mains, model }
+}
+
+const CASES: &[Case] = &[
+    deadlock(Flaw::EntersUnlooked, &[0, 1], through_one),
+    deadlock(Flaw::EntersUnlooked, &[0, 2], two_poppers),
+    deadlock(Flaw::AnswersOne, &[0, 2], closed_for_two),
+    deadlock(Flaw::AnswersOne, &[0, 2], all_done),
+    deadlock(Flaw::WakesBeforeChange, &[0, 1, 2], closed),
+    deadlock(Flaw::WakesBeforeChange, &[0, 1, 2], pushed_and_closed),
+    deadlock(Flaw::LeaverStaysInLine, &[0, 1, 2], late_popper),
+    deadlock(Flaw::ServedTakenForLate, &[0, 2], late_popper),
+    rare(Flaw::ServedTakenForLate, &[1], late_popper),
+    deadlock(Flaw::LeaverStaysInLine, &[0, 1, 2], late_pusher),
+    deadlock(Flaw::ServedTakenForLate, &[0, 2], late_pusher),
+    rare(Flaw::ServedTakenForLate, &[1], late_pusher),
+];
+
+#[test]
+fn seeded_bugs_are_found() {
+    stage::find_all("seeded_bugs_are_found", CASES);
+}
