@@ -9,7 +9,8 @@
         clippy::absurd_extreme_comparisons,
         clippy::len_without_is_empty,
         clippy::missing_safety_doc,
-        clippy::new_without_default
+        clippy::new_without_default,
+        clippy::reversed_empty_ranges
     )
 )]
 

@@ -251,6 +251,14 @@ fn settle_at(place: &Place) {
     worker.hold(core);
 }
 
+/// Takes an idle core for a thread that has given up its own, if there is one. Tells whether the thread, which may not want
+/// one at all, can go on at once.
+pub fn try_settle() -> bool {
+    let Some(worker) = Entry::workers().next().filter(|worker| worker.core.get().is_null()) else { return true };
+    let core = worker.registry().sleep.try_take_back();
+    core.inspect(|&core| worker.hold(core)).is_some()
+}
+
 /// Waits for a core to be granted, and after a while asks for one beyond the pool's own.
 pub fn wait_for_core(place: &Place, patience: Duration, borrow: impl Fn() -> Option<usize>) -> usize {
     let mut since = Tick::now();

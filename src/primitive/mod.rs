@@ -12,6 +12,8 @@ pub use real::*;
 #[cfg(purloin_loom)]
 mod atomic;
 #[cfg(purloin_loom)]
+mod locks;
+#[cfg(purloin_loom)]
 mod model;
 #[cfg(purloin_loom)]
 mod standin;
@@ -19,6 +21,9 @@ mod standin;
 pub use model::*;
 #[cfg(purloin_loom)]
 pub use standin::{Bug, Deque, Injector, Stealer};
+
+mod number;
+pub use number::{name_of_thread, thread_number};
 
 pub use std::sync::Arc;
 pub use std::sync::atomic::Ordering;
@@ -131,6 +136,16 @@ pub enum Flaw {
     LeaverStillCounted,
     /// An initialiser that panics answers nobody.
     PanicForgetsWaiters,
+    /// A thread that blocks on a lock keeps its core.
+    LockKeepsCore,
+    /// A thread that unlocks stays noted as the holder.
+    HolderNotCleared,
+    /// The wait-for graph is searched for a cycle before the new edge is in it.
+    CycleSoughtFirst,
+    /// A waiter of a condition variable unlocks the mutex before it is entered.
+    UnlocksBeforeEntering,
+    /// A waiter of a monitor whose condition does not hold, or no longer matters, leaves the others uncalled.
+    MonitorKeepsCall,
 }
 
 /// What a look into a shared queue found.

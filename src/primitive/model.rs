@@ -14,11 +14,11 @@ pub use loom::thread::yield_now;
 pub use loom::thread::yield_now as spin_loop;
 pub use std::sync::OnceLock;
 
+pub use super::locks::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use loom::sync::{Condvar, Mutex as LoomMutex};
 
 /// An `Arc` whose counts loom sees: for what is freed by whoever comes last.
 pub use loom::sync::Arc as TrackedArc;
-pub use loom::sync::MutexGuard;
 
 /// Pending forks that a worker keeps to itself; a power of two.
 pub const PRIVATE_CAPACITY: usize = 4;
@@ -46,6 +46,11 @@ pub const STARVED_AFTER: Duration = Duration::ZERO;
 pub const CALLER_STARVED_AFTER: Duration = Duration::ZERO;
 /// Useless wakes in a row after which waking becomes lazy: never, since a nap has no end here.
 pub const PATIENCE: u32 = u32::MAX;
+
+/// Looks at a lock before the thread blocks.
+pub const LOCK_ROUNDS: u32 = 0;
+/// Only waits for locks are entered in the wait-for graph.
+pub const WAITS_NOTED: bool = false;
 
 std::thread_local! {
     /// All threads of a model run on one thread of the operating system, and each test on its own.
@@ -95,22 +100,6 @@ impl<T> std::ops::Deref for CachePadded<T> {
     type Target = T;
     fn deref(&self) -> &T {
         &self.0
-    }
-}
-
-/// loom's mutex, without poisoning.
-#[derive(Debug)]
-pub struct Mutex<T>(LoomMutex<T>);
-
-impl<T> Mutex<T> {
-    /// An unlocked mutex.
-    pub fn new(value: T) -> Self {
-        Mutex(LoomMutex::new(value))
-    }
-
-    /// Locks.
-    pub fn lock(&self) -> MutexGuard<'_, T> {
-        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
@@ -259,6 +248,18 @@ macro_rules! const_fn {
     ($(#[$attribute:meta])* $visibility:vis fn $($rest:tt)*) => { $(#[$attribute])* $visibility fn $($rest)* };
 }
 pub(crate) use const_fn;
+
+/// No name: all threads of a model are one to std.
+pub fn thread_name() -> Option<String> {
+    None
+}
+
+macro_rules! shared_static {
+    ($(#[$doc:meta])* static $name:ident: $type:ty = $value:expr;) => {
+        loom::lazy_static! { $(#[$doc])* static ref $name: $type = $value; }
+    };
+}
+pub(crate) use shared_static;
 
 macro_rules! thread_cell {
     ($(#[$doc:meta])* static $name:ident: $type:ty = $value:expr;) => {

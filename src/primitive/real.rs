@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 pub use crossbeam_utils::CachePadded;
 pub use crossbeam_utils::sync::{Parker, Unparker};
-pub use parking_lot::{Mutex, MutexGuard};
+pub use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub use std::hint::spin_loop;
 /// An `Arc` whose counts the models see: for what is freed by whoever comes last.
 pub use std::sync::Arc as TrackedArc;
@@ -43,6 +43,11 @@ pub const STARVED_AFTER: Duration = Duration::from_millis(1);
 pub const CALLER_STARVED_AFTER: Duration = Duration::from_millis(10);
 /// Useless wakes in a row after which waking becomes lazy.
 pub const PATIENCE: u32 = 3;
+
+/// Rounds of looking at a lock before the thread gives up its core and blocks.
+pub const LOCK_ROUNDS: u32 = 6;
+/// Whether every wait is entered in the wait-for graph, or only those for locks.
+pub const WAITS_NOTED: bool = true;
 
 /// Whether that mistake is built in: never.
 #[inline(always)]
@@ -174,6 +179,17 @@ macro_rules! const_fn {
     ($(#[$attribute:meta])* $visibility:vis fn $($rest:tt)*) => { $(#[$attribute])* $visibility const fn $($rest)* };
 }
 pub(crate) use const_fn;
+
+/// What this thread is called, if it has a name.
+pub fn thread_name() -> Option<String> {
+    std::thread::current().name().map(str::to_owned)
+}
+
+/// Declares a static whose first value is a constant.
+macro_rules! shared_static {
+    ($(#[$doc:meta])* static $name:ident: $type:ty = $value:expr;) => { $(#[$doc])* static $name: $type = $value; };
+}
+pub(crate) use shared_static;
 
 /// Declares a thread-local `Cell` whose first value is a constant, so that reading it is one load.
 macro_rules! thread_cell {

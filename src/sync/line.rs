@@ -1,6 +1,7 @@
 //! Threads that wait in line for a primitive of this module, first come first served.
 
-use crate::primitive::{Arc, AtomicBool, BLOCK_ROUNDS, Flaw, Ordering, hope, seeded};
+use super::graph;
+use crate::primitive::{Arc, AtomicBool, BLOCK_ROUNDS, Flaw, Ordering, WAITS_NOTED, hope, seeded};
 use crate::seat::{Place, Seat};
 use crate::worker::without_core_at;
 use std::collections::VecDeque;
@@ -56,11 +57,7 @@ impl<W> Line<W> {
 
     /// Enters the thread of `place` at the end. It then waits, without the primitive's lock: see [`wait`].
     pub fn enter(&mut self, place: &Place, wanted: W) -> Arc<Call> {
-        let call = Arc::new(Call {
-            seat: Arc::clone(place.seat()),
-            answered: AtomicBool::new(false),
-            refused: AtomicBool::new(false),
-        });
+        let call = Call::new(place);
         self.calls.push_back((wanted, Arc::clone(&call)));
         call
     }
@@ -83,6 +80,23 @@ impl<W> Line<W> {
         self.calls.into_iter().take(all).for_each(|(_, call)| call.answer());
     }
 
+    /// Enters the thread of `place` before the first who is to come `after` it.
+    pub fn enter_before(&mut self, place: &Place, wanted: W, after: impl Fn(&W) -> bool) -> Arc<Call> {
+        let call = Call::new(place);
+        let position = self.calls.iter().position(|(other, _)| after(other)).unwrap_or(self.calls.len());
+        self.calls.insert(position, (wanted, Arc::clone(&call)));
+        call
+    }
+
+    /// Takes the first of whom `matches` holds out of the line, as [`next`](Line::next) does. It passes over those who wait
+    /// no more, and panicked before they could leave.
+    #[must_use = "a call taken out of the line must be answered, or its thread waits for ever"]
+    pub fn next_where(&mut self, matches: impl Fn(&W) -> bool) -> Option<Arc<Call>> {
+        self.calls.retain(|(_, call)| Arc::strong_count(call) > 1);
+        let position = self.calls.iter().position(|(wanted, _)| matches(wanted))?;
+        self.calls.remove(position).map(|(_, call)| call)
+    }
+
     /// Takes the call out of the line, for a thread that gives up. `false` if somebody took it out before, who answers it
     /// or has.
     pub fn leave(&mut self, call: &Arc<Call>) -> bool {
@@ -92,6 +106,11 @@ impl<W> Line<W> {
 }
 
 impl Call {
+    fn new(place: &Place) -> Arc<Call> {
+        let seat = Arc::clone(place.seat());
+        Arc::new(Call { seat, answered: AtomicBool::new(false), refused: AtomicBool::new(false) })
+    }
+
     /// Tells the thread that its wait is over.
     pub fn answer(&self) {
         // Release pairs with the Acquire in `wait`: what the answerer did before is visible to the thread that waited.
@@ -111,7 +130,8 @@ impl Call {
         self.refused.load(Ordering::Relaxed)
     }
 
-    fn is_answered(&self) -> bool {
+    /// Whether the thread has been answered.
+    pub fn is_answered(&self) -> bool {
         self.answered.load(Ordering::Acquire)
     }
 }
@@ -129,8 +149,11 @@ pub fn hope_for(condition: impl Fn() -> bool) {
 /// Waits until the call is answered, or the deadline has passed; tells whether it was answered. Meanwhile the core goes to
 /// others. After a `false` the caller leaves the line, under the primitive's lock, and may find that it has been answered
 /// after all.
-pub fn wait(place: &Place, call: &Call, deadline: Option<Instant>, _what: What) -> bool {
+pub fn wait(place: &Place, call: &Call, deadline: Option<Instant>, what: What) -> bool {
+    let noted = WAITS_NOTED.then(|| graph::note(what, deadline.is_some()));
     without_core_at(place, || {
+        // Over before the thread has a core again.
+        let _noted = noted;
         loop {
             if call.is_answered() {
                 return true;

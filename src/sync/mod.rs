@@ -3,21 +3,32 @@
 
 mod barrier;
 mod closed;
+mod condvar;
 mod event;
+mod graph;
+mod holder;
 mod latch;
 mod line;
+mod monitor;
+mod mutex;
 mod once;
 mod queue;
 mod queue_error;
+mod rwlock;
 mod semaphore;
 mod timed_out;
 
 pub use barrier::{Barrier, BarrierTimeout, BarrierWaitResult};
 pub use closed::Closed;
+pub use condvar::{Condvar, WaitTimeoutResult};
 pub use event::Event;
+pub use graph::{Snapshot, Waiting, waiting};
 pub use latch::Latch;
+pub use monitor::{Monitor, MonitorState};
+pub use mutex::{Mutex, MutexGuard};
 pub use once::OnceLock;
 pub use queue::{Queue, Values};
 pub use queue_error::{PopTimeoutError, PushError, PushTimeoutError, TooManyDone, TryPopError, TryPushError};
+pub use rwlock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub use semaphore::{AcquireTimeoutError, Permit, Semaphore, TooManyPermits, TryAcquireError};
 pub use timed_out::TimedOut;

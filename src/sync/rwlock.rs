@@ -1,0 +1,293 @@
+//! A lock for many readers or one writer, which hands the core over while a thread waits for it.
+
+use super::holder::{Holder, Step, Wish, acquire};
+use super::line::What;
+use crate::primitive::{self, const_fn};
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::{Deref, DerefMut};
+use std::panic::Location;
+use std::ptr;
+use std::time::{Duration, Instant};
+
+/// A value that many threads may read at a time, or one may change.
+///
+/// Waiting is as with [`Mutex`](super::Mutex): the core goes to others meanwhile. As soon as a writer waits, no more readers are let in,
+/// so readers cannot keep writers away for ever. For the same reason a thread must not lock for reading what it has locked
+/// for reading already: if a writer has come in between, both wait for ever. That is not reported: of readers, nobody notes
+/// who they are.
+///
+/// A panic while the lock is held unlocks it; there is no poisoning.
+///
+/// ```
+/// use purloin::sync::RwLock;
+///
+/// let pool = purloin::Pool::new(2)?;
+/// let table = RwLock::new(vec![1, 2, 3]);
+/// let (sum, ()) = pool.join(|| table.read().iter().sum::<i32>(), || table.write().push(4));
+/// assert!(sum == 6 || sum == 10);
+/// # Ok::<(), purloin::BuildError>(())
+/// ```
+pub struct RwLock<T> {
+    value: primitive::RwLock<T>,
+    holder: Holder,
+}
+
+/// The right to read an [`RwLock`]'s value, until it is dropped by the thread that locked.
+#[must_use = "the lock is given back when this is dropped"]
+pub struct RwLockReadGuard<'a, T> {
+    value: primitive::RwLockReadGuard<'a, T>,
+    /// Not `Send`, whichever features of parking_lot are on.
+    bound: PhantomData<std::sync::MutexGuard<'static, ()>>,
+}
+
+/// The right to change an [`RwLock`]'s value, until it is dropped by the thread that locked.
+#[must_use = "the lock is given back when this is dropped"]
+pub struct RwLockWriteGuard<'a, T> {
+    holder: &'a Holder,
+    /// Unlocks when it is dropped, after `drop` below has run.
+    value: primitive::RwLockWriteGuard<'a, T>,
+    /// Not `Send`, whichever features of parking_lot are on: the holder is a thread.
+    bound: PhantomData<std::sync::MutexGuard<'static, ()>>,
+}
+
+impl<T> RwLock<T> {
+    const_fn! {
+        /// An unlocked lock.
+        pub fn new(value: T) -> Self {
+            RwLock { value: primitive::RwLock::new(value), holder: Holder::new() }
+        }
+    }
+
+    /// Locks for reading, waiting as long as it takes.
+    ///
+    /// # Panics
+    ///
+    /// If this thread has the lock for writing, or a cycle would be closed, as told at [`Mutex::lock`](super::Mutex::lock).
+    ///
+    /// ```
+    /// let lock = purloin::sync::RwLock::new(1);
+    /// let (one, two) = (lock.read(), lock.try_read());
+    /// assert_eq!(*one, *two.expect("readers do not exclude each other"));
+    /// ```
+    #[inline]
+    #[track_caller]
+    pub fn read(&self) -> RwLockReadGuard<'_, T> {
+        match self.value.try_read() {
+            Some(value) => Self::reader(value),
+            None => self.read_slow(Location::caller(), None).expect("there is no deadline"),
+        }
+    }
+
+    /// Locks for reading if that can be done without waiting.
+    ///
+    /// ```
+    /// let lock = purloin::sync::RwLock::new(1);
+    /// let _writer = lock.write();
+    /// assert!(lock.try_read().is_none());
+    /// ```
+    #[inline]
+    pub fn try_read(&self) -> Option<RwLockReadGuard<'_, T>> {
+        self.value.try_read().map(Self::reader)
+    }
+
+    /// Locks for reading, waiting for `timeout` at most.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let lock = purloin::sync::RwLock::new(1);
+    /// let _writer = lock.write();
+    /// assert!(lock.try_read_for(Duration::from_millis(1)).is_none());
+    /// ```
+    #[track_caller]
+    pub fn try_read_for(&self, timeout: Duration) -> Option<RwLockReadGuard<'_, T>> {
+        let at = Location::caller();
+        self.try_read().or_else(|| self.read_slow(at, Instant::now().checked_add(timeout)))
+    }
+
+    #[cold]
+    fn read_slow(&self, at: &'static Location<'static>, deadline: Option<Instant>) -> Option<RwLockReadGuard<'_, T>> {
+        let mut value = None;
+        acquire(&self.wish(false, at, deadline), &mut |step| {
+            value = match step {
+                Step::Try => self.value.try_read(),
+                Step::Block(None) => Some(self.value.read()),
+                Step::Block(Some(deadline)) => self.value.try_read_until(deadline),
+                Step::GiveBack => None,
+            };
+            value.is_some()
+        });
+        value.map(Self::reader)
+    }
+
+    #[inline]
+    fn reader(value: primitive::RwLockReadGuard<'_, T>) -> RwLockReadGuard<'_, T> {
+        RwLockReadGuard { value, bound: PhantomData }
+    }
+
+    /// Locks for writing, waiting as long as it takes.
+    ///
+    /// # Panics
+    ///
+    /// If this thread has the lock for writing already, or a cycle would be closed, as told at
+    /// [`Mutex::lock`](super::Mutex::lock).
+    ///
+    /// ```
+    /// let lock = purloin::sync::RwLock::new(1);
+    /// *lock.write() += 1;
+    /// assert_eq!(*lock.read(), 2);
+    /// ```
+    #[inline]
+    #[track_caller]
+    pub fn write(&self) -> RwLockWriteGuard<'_, T> {
+        let at = Location::caller();
+        match self.value.try_write() {
+            Some(value) => self.writer(value, at),
+            None => self.write_slow(at, None).expect("there is no deadline"),
+        }
+    }
+
+    /// Locks for writing if that can be done without waiting.
+    ///
+    /// ```
+    /// let lock = purloin::sync::RwLock::new(1);
+    /// let _reader = lock.read();
+    /// assert!(lock.try_write().is_none());
+    /// ```
+    #[inline]
+    #[track_caller]
+    pub fn try_write(&self) -> Option<RwLockWriteGuard<'_, T>> {
+        let at = Location::caller();
+        self.value.try_write().map(|value| self.writer(value, at))
+    }
+
+    /// Locks for writing, waiting for `timeout` at most.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let lock = purloin::sync::RwLock::new(1);
+    /// let _reader = lock.read();
+    /// assert!(lock.try_write_for(Duration::from_millis(1)).is_none());
+    /// ```
+    #[track_caller]
+    pub fn try_write_for(&self, timeout: Duration) -> Option<RwLockWriteGuard<'_, T>> {
+        let at = Location::caller();
+        match self.value.try_write() {
+            Some(value) => Some(self.writer(value, at)),
+            None => self.write_slow(at, Instant::now().checked_add(timeout)),
+        }
+    }
+
+    #[cold]
+    fn write_slow(&self, at: &'static Location<'static>, deadline: Option<Instant>) -> Option<RwLockWriteGuard<'_, T>> {
+        let mut value = None;
+        acquire(&self.wish(true, at, deadline), &mut |step| {
+            value = match step {
+                Step::Try => self.value.try_write(),
+                Step::Block(None) => Some(self.value.write()),
+                Step::Block(Some(deadline)) => self.value.try_write_until(deadline),
+                Step::GiveBack => None,
+            };
+            value.is_some()
+        });
+        value.map(|value| self.writer(value, at))
+    }
+
+    #[inline]
+    fn writer<'a>(
+        &'a self,
+        value: primitive::RwLockWriteGuard<'a, T>,
+        at: &'static Location<'static>,
+    ) -> RwLockWriteGuard<'a, T> {
+        self.holder.note(at);
+        RwLockWriteGuard { holder: &self.holder, value, bound: PhantomData }
+    }
+
+    fn wish(&self, alone: bool, at: &'static Location<'static>, deadline: Option<Instant>) -> Wish<'_> {
+        let what = What { kind: "RwLock", address: ptr::from_ref(self).addr(), at };
+        Wish { holder: &self.holder, what, alone, deadline }
+    }
+
+    /// The value, which nobody else can use meanwhile.
+    pub fn get_mut(&mut self) -> &mut T {
+        self.value.get_mut()
+    }
+
+    /// The value.
+    ///
+    /// ```
+    /// assert_eq!(purloin::sync::RwLock::new("inside").into_inner(), "inside");
+    /// ```
+    pub fn into_inner(self) -> T {
+        self.value.into_inner()
+    }
+}
+
+impl<T> Drop for RwLockWriteGuard<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        self.holder.clear();
+    }
+}
+
+impl<T> Deref for RwLockReadGuard<'_, T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+impl<T> Deref for RwLockWriteGuard<'_, T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+impl<T> DerefMut for RwLockWriteGuard<'_, T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.value
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for RwLockReadGuard<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        T::fmt(self, f)
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for RwLockWriteGuard<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        T::fmt(self, f)
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for RwLock<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut output = f.debug_struct("RwLock");
+        match self.try_read() {
+            Some(value) => output.field("value", &*value),
+            None => output.field("value", &format_args!("<locked>")),
+        };
+        output.finish()
+    }
+}
+
+impl<T: Default> Default for RwLock<T> {
+    fn default() -> Self {
+        RwLock::new(T::default())
+    }
+}
+
+impl<T> From<T> for RwLock<T> {
+    fn from(value: T) -> Self {
+        RwLock::new(value)
+    }
+}
