@@ -47,8 +47,6 @@ pub const CALLER_STARVED_AFTER: Duration = Duration::ZERO;
 /// Useless wakes in a row after which waking becomes lazy: never, since a nap has no end here.
 pub const PATIENCE: u32 = u32::MAX;
 
-/// Looks at a lock before the thread blocks.
-pub const LOCK_ROUNDS: u32 = 0;
 /// Only waits for locks are entered in the wait-for graph.
 pub const WAITS_NOTED: bool = false;
 
@@ -81,7 +79,7 @@ pub fn back_off(_round: u32) {
 }
 
 /// Lets another thread run.
-pub fn hope(_round: u32) {
+pub fn pause(_round: u32) {
     yield_now();
 }
 

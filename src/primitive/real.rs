@@ -31,8 +31,8 @@ const INJECTED_AT_ONCE: usize = 16;
 pub const SEARCH_ROUNDS: u32 = 24;
 /// Rounds of looking at an awaited latch before the thread parks.
 pub const WAIT_ROUNDS: u32 = 48;
-/// Rounds of looking at a primitive of `sync` before the thread gives its core to others and parks.
-pub const BLOCK_ROUNDS: u32 = 11;
+/// Rounds of looking at what a thread would block on, before it gives up its core and does.
+pub const BLOCK_ROUNDS: u32 = 10;
 /// How long a thread waits, parked, for a stolen job before it gives its core to others.
 pub const KEEP_CORE: Option<Duration> = Some(Duration::from_micros(100));
 /// Cores beyond its own that a pool may lend to threads that would else wait for ever.
@@ -44,8 +44,6 @@ pub const CALLER_STARVED_AFTER: Duration = Duration::from_millis(10);
 /// Useless wakes in a row after which waking becomes lazy.
 pub const PATIENCE: u32 = 3;
 
-/// Rounds of looking at a lock before the thread gives up its core and blocks.
-pub const LOCK_ROUNDS: u32 = 6;
 /// Whether every wait is entered in the wait-for graph, or only those for locks.
 pub const WAITS_NOTED: bool = true;
 
@@ -71,14 +69,12 @@ pub fn back_off(round: u32) {
     }
 }
 
-/// Spins for about 2^`round` pauses, and from the eighth round on yields to the operating system: whoever is awaited may
-/// not be running.
+/// Waits a little before another look at something that blocks: as parking_lot does, 1, 2 and 4 pauses, and from then on
+/// until the operating system has let others run.
 #[inline]
-pub fn hope(round: u32) {
-    if round < 7 {
-        for _ in 0..1 << round {
-            spin_loop();
-        }
+pub fn pause(round: u32) {
+    if round < 3 {
+        (0..1 << round).for_each(|_| spin_loop());
     } else {
         yield_now();
     }

@@ -1,7 +1,7 @@
 //! Threads that wait in line for a primitive of this module, first come first served.
 
 use super::graph;
-use crate::primitive::{Arc, AtomicBool, BLOCK_ROUNDS, Flaw, Ordering, WAITS_NOTED, hope, seeded};
+use crate::primitive::{Arc, AtomicBool, BLOCK_ROUNDS, Flaw, Ordering, WAITS_NOTED, pause, seeded};
 use crate::seat::{Place, Seat};
 use crate::worker::without_core_at;
 use std::collections::VecDeque;
@@ -51,6 +51,7 @@ impl<W> Line<W> {
     }
 
     /// What the first in line waits for.
+    #[allow(dead_code)]
     pub fn first(&self) -> Option<&W> {
         self.calls.front().map(|(wanted, _)| wanted)
     }
@@ -143,7 +144,7 @@ pub fn deadline(timeout: Option<Duration>) -> Option<Instant> {
 
 /// Waits for the condition for a few microseconds, with the core kept: to be tried before a thread enters a line.
 pub fn hope_for(condition: impl Fn() -> bool) {
-    (0..BLOCK_ROUNDS).take_while(|_| !condition()).for_each(hope);
+    (0..BLOCK_ROUNDS).take_while(|_| !condition()).for_each(pause);
 }
 
 /// Waits until the call is answered, or the deadline has passed; tells whether it was answered. Meanwhile the core goes to

@@ -207,18 +207,18 @@ impl<T> Monitor<T> {
         deadline: Option<Instant>,
     ) -> Option<R> {
         let what = What { kind: "Monitor", address: ptr::from_ref(self).addr(), at: Location::caller() };
-        let (mut number, mut unanswered) = (None, None);
+        let (mut number, mut expired) = (None, None);
         loop {
             let mut visit = self.visit();
-            if let Some(call) = unanswered.take() {
-                visit.inside().line.leave(&call);
+            if let Some(call) = &expired {
+                visit.inside().line.leave(call);
             }
             let found = visit.run(&mut condition);
             if found.is_some() {
                 return found;
             }
             visit.changed = false;
-            if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            if expired.is_some() {
                 return None;
             }
             with_place(|place| {
@@ -226,7 +226,7 @@ impl<T> Monitor<T> {
                 drop(visit);
                 hope_for(|| call.is_answered());
                 if !wait(place, &call, deadline, what) {
-                    unanswered = Some(call);
+                    expired = Some(call);
                 }
             });
         }

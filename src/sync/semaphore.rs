@@ -2,7 +2,7 @@
 
 use super::closed::Closed;
 use super::line::{Call, Line, What, deadline, wait};
-use crate::primitive::{Arc, AtomicUsize, BLOCK_ROUNDS, Flaw, Mutex, Ordering, const_fn, hope, seeded};
+use crate::primitive::{Arc, AtomicUsize, BLOCK_ROUNDS, Flaw, Mutex, Ordering, const_fn, pause, seeded};
 use crate::seat::{Place, with_place};
 use std::fmt;
 use std::mem;
@@ -320,7 +320,7 @@ impl Semaphore {
             if self.word.load(Ordering::Relaxed) > Self::MAX_PERMITS {
                 break;
             }
-            hope(round);
+            pause(round);
             if self.take(permits) {
                 return Outcome::Served;
             }
