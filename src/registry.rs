@@ -165,6 +165,7 @@ impl Registry {
                 Some(deadline) => {
                     let left = deadline.saturating_duration_since(Instant::now());
                     if left.is_zero() {
+                        self.watchers.lock().retain(|watcher| !Arc::ptr_eq(watcher, place.seat()));
                         return alive;
                     }
                     place.park_timeout(left);

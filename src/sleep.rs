@@ -322,6 +322,11 @@ impl Sleep {
         self.searching.fetch_sub(1, Ordering::Relaxed);
     }
 
+    /// The caller, which holds a core, looks again.
+    pub fn search_again(&self) {
+        self.searching.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// A wake was useful: waking is eager again.
     pub fn useful(&self) {
         self.lot.lock().useless = 0;

@@ -24,7 +24,16 @@ pub fn works_for(registry: &Registry) -> bool {
 /// What a pool's thread does: sleeps on its place until it is granted a core, works while it has one.
 pub fn run_thread(registry: Arc<Registry>, place: Place, mut core: Option<usize>, index: usize) {
     MEMBER.with(|member| member.set(Arc::as_ptr(&registry)));
-    call_hook(&registry, registry.options.on_thread_start.as_deref(), index);
+    if let Some(hook) = registry.options.on_thread_start.as_deref() {
+        // A thread that was started for work counts as searching, which it does not do while it is in the hook.
+        if core.is_some() {
+            registry.found_work();
+        }
+        call_hook(&registry, hook, index);
+        if core.is_some() {
+            registry.sleep.search_again();
+        }
+    }
     loop {
         let granted = match core.take() {
             Some(core) => core,
@@ -39,14 +48,14 @@ pub fn run_thread(registry: Arc<Registry>, place: Place, mut core: Option<usize>
             core = registry.sleep.end_nap(place.seat());
         }
     }
-    call_hook(&registry, registry.options.on_thread_exit.as_deref(), index);
+    if let Some(hook) = registry.options.on_thread_exit.as_deref() {
+        call_hook(&registry, hook, index);
+    }
     registry.thread_ended();
 }
 
-fn call_hook(registry: &Registry, hook: Option<&(dyn Fn(usize) + Send + Sync)>, index: usize) {
-    if let Some(hook) = hook
-        && let Err(payload) = catch_unwind(AssertUnwindSafe(|| hook(index)))
-    {
+fn call_hook(registry: &Registry, hook: &(dyn Fn(usize) + Send + Sync), index: usize) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| hook(index))) {
         registry.task_panicked(payload);
     }
 }
@@ -60,8 +69,16 @@ where
 {
     match Worker::current_in(registry) {
         Some(worker) if Worker::current().is_some_and(|current| ptr::eq(current, worker)) => body(worker),
-        Some(worker) => worker.resume(body),
-        None => from_outside(registry, body),
+        known => {
+            if let Some(current) = Worker::current() {
+                // The other pool's cores see to what this thread leaves for the time being.
+                current.share_all();
+            }
+            match known {
+                Some(worker) => worker.resume(body),
+                None => from_outside(registry, body),
+            }
+        }
     }
 }
 

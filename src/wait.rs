@@ -1,6 +1,6 @@
 //! Safe waits: a thread that waits for a stolen job helps its thief with that very job, and with nothing else.
 
-use crate::job::{Helped, Lineage, NOBODY};
+use crate::job::{Helped, Lineage};
 use crate::latch::{Latch, Verdict, Waiter};
 use crate::primitive::{Arc, AtomicUsize, KEEP_CORE, Ordering, Steal, WAIT_ROUNDS, back_off, spin_loop};
 use crate::seat::with_place;
@@ -48,9 +48,10 @@ impl Worker {
     pub fn wait_for(&self, awaited: &Awaited<'_>) -> Verdict {
         self.registry().check_fork();
         self.share_all();
-        self.note_wait(awaited.thief.core());
+        let outer = self.note_wait(awaited.thief.core());
         let verdict = self.help_until_idle(awaited).unwrap_or_else(|| self.park_for(awaited));
-        self.note_wait(NOBODY);
+        // A wait within another: that one goes on. The core may be another one by now.
+        self.note_wait(outer);
         verdict
     }
 
@@ -123,7 +124,16 @@ impl Worker {
                 if let Some(verdict) = waiter.verdict() {
                     return verdict;
                 }
-                if self.registry().sleep.someone_resumes() || !self.help(awaited) {
+                if self.registry().sleep.someone_resumes() {
+                    if awaited.own.is_none() {
+                        break;
+                    }
+                    // Gives way, and comes back: what is left of its own may be nobody else's to run. It runs some each
+                    // time that it is back, so two that give way to each other get on.
+                    self.core().counters.hand_overs.bump();
+                    without_core_at(place, || ());
+                }
+                if !self.help(awaited) {
                     break;
                 }
             }

@@ -2,7 +2,7 @@
 
 use crate::core::Core;
 use crate::deque::PrivateEnd;
-use crate::job::{Frame, JobRef};
+use crate::job::{Frame, JobRef, NOBODY};
 use crate::primitive::{Flaw, Ordering, RESERVE, STARVED_AFTER, Tick, seeded, thread_cell};
 use crate::registry::Registry;
 use crate::seat::{Grant, Place, with_place};
@@ -180,6 +180,9 @@ impl Worker {
 
     /// Stops holding the core, and tells which it was.
     pub fn let_go(&self) -> Option<usize> {
+        if !self.core.get().is_null() {
+            self.note_wait(NOBODY);
+        }
         self.core.set(ptr::null());
         note_current();
         let index = self.core_index.replace(usize::MAX);
@@ -198,9 +201,13 @@ impl Worker {
         }
     }
 
-    /// Notes that this thread waits for the one on core `thief`; `NOBODY` for not any more.
-    pub fn note_wait(&self, thief: usize) {
-        self.core().waits_for.store(thief, Ordering::Relaxed);
+    /// Notes that this thread waits for the one on core `thief`; `NOBODY` for not any more. Tells what was noted before.
+    pub fn note_wait(&self, thief: usize) -> usize {
+        // A load and a store: only the core's holder writes.
+        let waits_for = &self.core().waits_for;
+        let before = waits_for.load(Ordering::Relaxed);
+        waits_for.store(thief, Ordering::Relaxed);
+        before
     }
 }
 

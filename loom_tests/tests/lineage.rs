@@ -11,7 +11,7 @@ use purloin_loom::internals::job::{Fork, Lineage};
 use purloin_loom::internals::join::join_on;
 use purloin_loom::internals::latch::{Latch, Verdict};
 use purloin_loom::internals::primitive::{AtomicUsize, Flaw, Ordering, Steal, with_flaw, yield_now};
-use purloin_loom::internals::wait::Awaited;
+use purloin_loom::internals::wait::{Awaited, Thief};
 use purloin_loom::internals::worker::Worker;
 use std::ptr;
 
@@ -143,10 +143,10 @@ fn chain(main: usize) -> (usize, u64) {
     let waiter = role(move |worker| {
         // What the thief would have noted: nobody plays it.
         worker.registry().cores[THIEF].waits_for.store(THIRD, Ordering::Relaxed);
-        let thief = AtomicUsize::new(THIEF);
+        let thief = AtomicUsize::new(THIEF + 1);
         // SAFETY: freed when all is over.
         let latch = unsafe { &*latch };
-        assert_eq!(worker.wait_for(&Awaited { latch, lineage, thief: &thief, own: None }), Verdict::Done);
+        assert_eq!(worker.wait_for(&Awaited { latch, lineage, thief: Thief::in_own(&thief), own: None }), Verdict::Done);
     });
     let third = role(move |worker| {
         worker.under(lineage, || join_on(worker, long, || below_on.set(here())));
@@ -232,10 +232,10 @@ fn stale(main: usize, hint: usize) -> (u64, u64) {
     let other_on = other.clone();
     let waiter = role(move |worker| {
         let lineage = Lineage::below(ptr::null());
-        let thief = AtomicUsize::new(hint);
+        let thief = AtomicUsize::new(hint.wrapping_add(1));
         // SAFETY: freed when all is over.
         let latch = unsafe { &*latch };
-        let verdict = worker.wait_for(&Awaited { latch, lineage: &lineage, thief: &thief, own: None });
+        let verdict = worker.wait_for(&Awaited { latch, lineage: &lineage, thief: Thief::in_own(&thief), own: None });
         assert_eq!(verdict, Verdict::Done);
     });
     let busy = role(move |worker| {

@@ -33,7 +33,7 @@ struct Counted {
 
 static COUNTED: Kind = Kind { run: run_counted, help: requeue, unmoor: same, cancel: keep };
 
-unsafe fn run_counted(job: JobRef) {
+unsafe fn run_counted(job: JobRef) -> bool {
     let this = job.cast::<Counted>();
     // SAFETY: claimed, so the frame stays until the latch is set.
     let this = unsafe { &*this };
@@ -42,6 +42,7 @@ unsafe fn run_counted(job: JobRef) {
     let shared = unsafe { this.fork.shared() };
     // SAFETY: set once, by the claimant.
     unsafe { Latch::set(&shared.latch, Verdict::Done) };
+    true
 }
 
 impl Counted {
