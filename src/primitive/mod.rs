@@ -128,6 +128,8 @@ pub enum Flaw {
     AnswersOne,
     /// A primitive takes those who wait out of the line before the change that they wait for.
     WakesBeforeChange,
+    /// The change that threads wait for publishes nothing: it is relaxed.
+    ChangeRelaxed,
     /// A thread enters the line without another look at what it waits for, under the lock.
     EntersUnlooked,
     /// A barrier's next generation begins with the arrivals of the last.

@@ -33,7 +33,7 @@ use std::time::Duration;
 #[derive(Debug)]
 pub struct Barrier {
     parties: usize,
-    /// Changed under the lock, read without.
+    /// Changed under the lock; read without by those who hope for the next.
     generation: AtomicUsize,
     meeting: Mutex<Meeting>,
 }
@@ -95,8 +95,8 @@ impl Barrier {
     }
 
     fn generation(&self) -> usize {
-        // Acquire pairs with the Release in `complete`: what the others did before they arrived is visible.
-        self.generation.load(Ordering::Acquire)
+        // Relaxed: whoever acts on it has had the lock since, or takes it.
+        self.generation.load(Ordering::Relaxed)
     }
 
     #[track_caller]
@@ -120,8 +120,7 @@ impl Barrier {
         if !seeded(Flaw::ArrivalsCarriedOver) {
             meeting.arrived = 0;
         }
-        // Release pairs with the Acquire in `generation`: the lock has collected what all did before.
-        self.generation.store(self.generation().wrapping_add(1), Ordering::Release);
+        self.generation.store(self.generation().wrapping_add(1), Ordering::Relaxed);
         meeting.line.take()
     }
 

@@ -64,7 +64,8 @@ impl Event {
                 drop(line);
             }
             // Release pairs with the Acquire in `is_set`.
-            self.set.store(true, Ordering::Release);
+            let order = if seeded(Flaw::ChangeRelaxed) { Ordering::Relaxed } else { Ordering::Release };
+            self.set.store(true, order);
             all
         };
         line.answer_all();

@@ -64,6 +64,7 @@ impl Latch {
     /// ```
     #[track_caller]
     pub fn count_down(&self) {
+        let order = if seeded(Flaw::ChangeRelaxed) { Ordering::Relaxed } else { Ordering::AcqRel };
         let mut count = self.count.load(Ordering::Relaxed);
         loop {
             assert!(
@@ -72,7 +73,7 @@ impl Latch {
             );
             // Release pairs with the Acquire in `remaining`. Acquire pairs with the Release of those before: the last one
             // passes on what they did when it answers.
-            match self.count.compare_exchange_weak(count, count - 1, Ordering::AcqRel, Ordering::Relaxed) {
+            match self.count.compare_exchange_weak(count, count - 1, order, Ordering::Relaxed) {
                 Ok(_) => break,
                 Err(now) => count = now,
             }
