@@ -33,6 +33,7 @@ pub use std::sync::atomic::Ordering;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flaw {
     /// None of the library's: for a program that is wrong by itself.
+    #[allow(dead_code, reason = "the library has nothing to do with it")]
     InTheProgram,
     /// `Latch::set` uses the latch after the swap that sets it.
     LatchTouchedAfterSet,
