@@ -146,7 +146,10 @@ fn chain(main: usize) -> (usize, u64) {
         let thief = AtomicUsize::new(THIEF + 1);
         // SAFETY: freed when all is over.
         let latch = unsafe { &*latch };
-        assert_eq!(worker.wait_for(&Awaited { latch, lineage, thief: Thief::in_own(&thief), own: None }), Verdict::Done);
+        assert_eq!(
+            worker.wait_for(&Awaited { latch, lineage, thief: Thief::in_own(&thief), own: None }),
+            Verdict::Done
+        );
     });
     let third = role(move |worker| {
         worker.under(lineage, || join_on(worker, long, || below_on.set(here())));

@@ -326,7 +326,7 @@ const CASES: &[Case] = &[
     case(Flaw::ServedTakenForLate, "deadlock", &[0], served_too_late),
     case(Flaw::ServedTakenForLate, "a permit was lost", &[1, 2], served_too_late),
     case(Flaw::TotalByStore, "added twice", &[0, 1], given_back_twice),
-    case(Flaw::InTheProgram, "deadlock", &[0, 1], opposite_orders),
+    case(Flaw::OfTheUser, "deadlock", &[0, 1], opposite_orders),
     case(Flaw::HandOverForgetsPrivate, "deadlock", &[0, 1], in_a_pool),
 ];
 

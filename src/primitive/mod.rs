@@ -32,9 +32,9 @@ pub use std::sync::atomic::Ordering;
 /// [`seeded`]. Outside the models it is a constant `false`, and the mistake is not compiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flaw {
-    /// None of the library's: for a program that is wrong by itself.
-    #[allow(dead_code, reason = "the library has nothing to do with it")]
-    InTheProgram,
+    /// None here: the mistake is in what the model does with this library.
+    #[cfg(purloin_loom)]
+    OfTheUser,
     /// `Latch::set` uses the latch after the swap that sets it.
     LatchTouchedAfterSet,
     /// `Latch::set` uses the waiter after telling it the verdict.
@@ -133,10 +133,6 @@ pub enum Flaw {
     ChangeRelaxed,
     /// A thread enters the line without another look at what it waits for, under the lock.
     EntersUnlooked,
-    /// A barrier's next generation begins with the arrivals of the last.
-    ArrivalsCarriedOver,
-    /// Who gives up at a barrier still counts as arrived.
-    LeaverStillCounted,
     /// An initialiser that panics answers nobody.
     PanicForgetsWaiters,
     /// A thread that blocks on a lock keeps its core.

@@ -34,8 +34,6 @@ pub const LARGEST_IN_CHUNK: usize = 0;
 pub const SEARCH_ROUNDS: u32 = 1;
 /// Rounds of looking at an awaited latch before the thread parks.
 pub const WAIT_ROUNDS: u32 = 1;
-/// Rounds of looking at a primitive of `sync` before the thread parks: none, so that it does.
-pub const BLOCK_ROUNDS: u32 = 0;
 /// In the models a waiter gives its core up as soon as it parks.
 pub const KEEP_CORE: Option<Duration> = None;
 /// No cores are lent in the models: a wait there has no time-out.
@@ -49,6 +47,8 @@ pub const PATIENCE: u32 = u32::MAX;
 
 /// Only waits for locks are entered in the wait-for graph.
 pub const WAITS_NOTED: bool = false;
+/// Looks at a lock before the thread blocks.
+pub const BLOCK_ROUNDS: u32 = 0;
 
 std::thread_local! {
     /// All threads of a model run on one thread of the operating system, and each test on its own.
@@ -241,11 +241,10 @@ pub fn available_cores() -> usize {
     1
 }
 
-/// A function that is not `const` here: loom's primitives are made in a model and go with it.
-macro_rules! const_fn {
-    ($(#[$attribute:meta])* $visibility:vis fn $($rest:tt)*) => { $(#[$attribute])* $visibility fn $($rest)* };
+macro_rules! const_in_library {
+    ($(#[$doc:meta])* pub fn $($function:tt)*) => { $(#[$doc])* pub fn $($function)* };
 }
-pub(crate) use const_fn;
+pub(crate) use const_in_library;
 
 /// No name: all threads of a model are one to std.
 pub fn thread_name() -> Option<String> {

@@ -31,8 +31,6 @@ const INJECTED_AT_ONCE: usize = 16;
 pub const SEARCH_ROUNDS: u32 = 24;
 /// Rounds of looking at an awaited latch before the thread parks.
 pub const WAIT_ROUNDS: u32 = 48;
-/// Rounds of looking at what a thread would block on, before it gives up its core and does.
-pub const BLOCK_ROUNDS: u32 = 10;
 /// How long a thread waits, parked, for a stolen job before it gives its core to others.
 pub const KEEP_CORE: Option<Duration> = Some(Duration::from_micros(100));
 /// Cores beyond its own that a pool may lend to threads that would else wait for ever.
@@ -46,6 +44,8 @@ pub const PATIENCE: u32 = 3;
 
 /// Whether every wait is entered in the wait-for graph, or only those for locks.
 pub const WAITS_NOTED: bool = true;
+/// Rounds of looking at a lock, or at an awaited answer, before the thread gives up its core and blocks.
+pub const BLOCK_ROUNDS: u32 = 10;
 
 /// Whether that mistake is built in: never.
 #[inline(always)]
@@ -170,11 +170,11 @@ pub fn available_cores() -> usize {
     std::thread::available_parallelism().map_or(1, |n| n.get())
 }
 
-/// Declares a function that is `const`, so that what it makes can be a `static`.
-macro_rules! const_fn {
-    ($(#[$attribute:meta])* $visibility:vis fn $($rest:tt)*) => { $(#[$attribute])* $visibility const fn $($rest)* };
+/// Declares a function that is `const` outside the models.
+macro_rules! const_in_library {
+    ($(#[$doc:meta])* pub fn $($function:tt)*) => { $(#[$doc])* pub const fn $($function)* };
 }
-pub(crate) use const_fn;
+pub(crate) use const_in_library;
 
 /// What this thread is called, if it has a name.
 pub fn thread_name() -> Option<String> {

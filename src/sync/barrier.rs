@@ -1,7 +1,7 @@
 //! A barrier: threads wait for each other.
 
-use super::line::{Line, What, deadline, hope_for, wait};
-use crate::primitive::{AtomicUsize, Flaw, Mutex, Ordering, const_fn, seeded};
+use super::line::{Line, What, deadline, wait};
+use crate::primitive::{Flaw, Mutex, const_in_library, seeded};
 use crate::seat::with_place;
 use std::fmt;
 use std::panic::Location;
@@ -33,30 +33,16 @@ use std::time::Duration;
 #[derive(Debug)]
 pub struct Barrier {
     parties: usize,
-    /// Changed under the lock; read without by those who hope for the next.
-    generation: AtomicUsize,
-    meeting: Mutex<Meeting>,
-}
-
-/// A generation in the making.
-#[derive(Debug)]
-struct Meeting {
-    /// Who is here, in the line or about to enter it.
-    arrived: usize,
-    line: Line<()>,
+    /// Those of this generation who have arrived.
+    line: Mutex<Line<()>>,
 }
 
 impl Barrier {
-    const_fn! {
+    const_in_library! {
         /// A barrier for that many threads; 0 is taken for 1, with which nobody waits. It may be a `static`.
         #[must_use]
         pub fn new(parties: usize) -> Self {
-            let meeting = Meeting { arrived: 0, line: Line::new() };
-            Barrier {
-                parties: if parties == 0 { 1 } else { parties },
-                generation: AtomicUsize::new(0),
-                meeting: Mutex::new(meeting),
-            }
+            Barrier { parties: if parties == 0 { 1 } else { parties }, line: Mutex::new(Line::new()) }
         }
     }
 
@@ -94,67 +80,37 @@ impl Barrier {
         self.parties
     }
 
-    fn generation(&self) -> usize {
-        // Relaxed: whoever acts on it has had the lock since, or takes it.
-        self.generation.load(Ordering::Relaxed)
-    }
-
     #[track_caller]
     fn arrive(&self, timeout: Option<Duration>) -> Result<BarrierWaitResult, BarrierTimeout> {
-        let generation = {
-            let mut meeting = self.meeting.lock();
-            meeting.arrived += 1;
-            if meeting.arrived == self.parties {
-                let line = self.complete(&mut meeting);
-                drop(meeting);
-                line.answer_all();
-                return Ok(BarrierWaitResult { leader: true });
-            }
-            self.generation()
-        };
-        self.wait_slowly(generation, timeout, Location::caller())
-    }
-
-    /// All are here: the next generation begins.
-    fn complete(&self, meeting: &mut Meeting) -> Line<()> {
-        if !seeded(Flaw::ArrivalsCarriedOver) {
-            meeting.arrived = 0;
-        }
-        self.generation.store(self.generation().wrapping_add(1), Ordering::Relaxed);
-        meeting.line.take()
-    }
-
-    fn wait_slowly(
-        &self,
-        generation: usize,
-        timeout: Option<Duration>,
-        at: &'static Location<'static>,
-    ) -> Result<BarrierWaitResult, BarrierTimeout> {
         let deadline = deadline(timeout);
-        let what = What { kind: "Barrier", address: (&raw const *self).addr(), at };
-        let follower = BarrierWaitResult { leader: false };
-        hope_for(|| self.generation() != generation);
+        let what = What { kind: "Barrier", address: (&raw const *self).addr(), at: Location::caller() };
         with_place(|place| {
             let call = {
-                let mut meeting = self.meeting.lock();
-                if self.generation() != generation && !seeded(Flaw::EntersUnlooked) {
-                    return Ok(follower);
+                let mut line = self.line.lock();
+                if line.len() + 1 == self.parties {
+                    // All are here: whoever comes from now on belongs to the next generation.
+                    let all = line.take();
+                    drop(line);
+                    all.answer_all();
+                    return Ok(BarrierWaitResult { leader: true });
                 }
-                meeting.line.enter(place, ())
+                if seeded(Flaw::EntersUnlooked) {
+                    drop(line);
+                    line = self.line.lock();
+                }
+                line.enter(place, ())
             };
             if wait(place, &call, deadline, what) {
-                return Ok(follower);
+                return Ok(BarrierWaitResult { leader: false });
             }
-            let mut meeting = self.meeting.lock();
+            let mut line = self.line.lock();
+            let arrived = line.len();
             // Who is no longer in the line has been let go.
-            if !meeting.line.leave(&call) {
-                return Ok(follower);
+            if seeded(Flaw::LeaverStaysInLine) || line.leave(&call) {
+                Err(BarrierTimeout { arrived, parties: self.parties })
+            } else {
+                Ok(BarrierWaitResult { leader: false })
             }
-            let arrived = meeting.arrived;
-            if !seeded(Flaw::LeaverStillCounted) {
-                meeting.arrived -= 1;
-            }
-            Err(BarrierTimeout { arrived, parties: self.parties })
         })
     }
 }

@@ -1,8 +1,8 @@
 //! A condition variable: threads that gave up a mutex until another says that something has changed.
 
-use super::line::{Line, What, hope_for, wait};
+use super::line::{Line, What, wait};
 use super::mutex::MutexGuard;
-use crate::primitive::{self, Flaw, const_fn, seeded};
+use crate::primitive::{self, Flaw, const_in_library, seeded};
 use crate::seat::with_place;
 use std::fmt;
 use std::panic::Location;
@@ -58,7 +58,7 @@ impl WaitTimeoutResult {
 }
 
 impl Condvar {
-    const_fn! {
+    const_in_library! {
         /// A condition variable for which nobody waits.
         pub fn new() -> Self {
             Condvar { waiters: primitive::Mutex::new(Waiters { line: Line::new(), mutex: 0 }) }
@@ -179,7 +179,6 @@ impl Condvar {
             let call = waiters.line.enter(place, ());
             drop(waiters);
             drop(guard);
-            hope_for(|| call.is_answered());
             wait(place, &call, deadline, what) || !self.waiters.lock().line.leave(&call)
         })
     }

@@ -1,8 +1,8 @@
 //! An event: a flag that threads wait for.
 
-use super::line::{Line, What, deadline, hope_for, wait};
+use super::line::{Line, What, deadline, wait};
 use super::timed_out::TimedOut;
-use crate::primitive::{AtomicBool, Flaw, Mutex, Ordering, const_fn, seeded};
+use crate::primitive::{AtomicBool, Flaw, Mutex, Ordering, const_in_library, seeded};
 use crate::seat::with_place;
 use std::panic::Location;
 use std::time::Duration;
@@ -40,7 +40,7 @@ pub struct Event {
 }
 
 impl Event {
-    const_fn! {
+    const_in_library! {
         /// An event that has not happened. It may be a `static`.
         #[must_use]
         pub fn new() -> Self {
@@ -120,7 +120,6 @@ impl Event {
     fn wait_slowly(&self, timeout: Option<Duration>) -> Result<(), TimedOut> {
         let what = What { kind: "Event", address: (&raw const *self).addr(), at: Location::caller() };
         let deadline = deadline(timeout);
-        hope_for(|| self.is_set());
         with_place(|place| {
             let call = {
                 let mut line = self.line.lock();

@@ -22,7 +22,7 @@ pub struct Holder {
 }
 
 impl Holder {
-    crate::primitive::const_fn! {
+    crate::primitive::const_in_library! {
         /// Of a lock that is free.
         pub fn new() -> Self {
             Holder { thread: AtomicUsize::new(0), at: AtomicPtr::new(ptr::null_mut()) }

@@ -1,8 +1,8 @@
 //! A latch: a count that goes down to zero once.
 
-use super::line::{Line, What, deadline, hope_for, wait};
+use super::line::{Line, What, deadline, wait};
 use super::timed_out::TimedOut;
-use crate::primitive::{AtomicUsize, Flaw, Mutex, Ordering, const_fn, seeded};
+use crate::primitive::{AtomicUsize, Flaw, Mutex, Ordering, const_in_library, seeded};
 use crate::seat::with_place;
 use std::panic::Location;
 use std::time::Duration;
@@ -35,7 +35,7 @@ pub struct Latch {
 }
 
 impl Latch {
-    const_fn! {
+    const_in_library! {
         /// A latch of that many parts; with 0, nobody waits. It may be a `static`.
         #[must_use]
         pub fn new(parts: usize) -> Self {
@@ -127,7 +127,6 @@ impl Latch {
     fn wait_slowly(&self, timeout: Option<Duration>) -> Result<(), TimedOut> {
         let what = What { kind: "Latch", address: (&raw const *self).addr(), at: Location::caller() };
         let deadline = deadline(timeout);
-        hope_for(|| self.remaining() == 0);
         with_place(|place| {
             let call = {
                 let mut line = self.line.lock();

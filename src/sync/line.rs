@@ -25,6 +25,7 @@ pub struct Call {
 
 /// What a thread waits for, for those who ask why it is stuck.
 #[derive(Debug, Clone, Copy)]
+#[allow(dead_code, reason = "for those who will ask")]
 pub struct What {
     /// The kind of primitive, as its type is called.
     pub kind: &'static str,
@@ -142,15 +143,21 @@ pub fn deadline(timeout: Option<Duration>) -> Option<Instant> {
     timeout.and_then(|timeout| Instant::now().checked_add(timeout))
 }
 
-/// Waits for the condition for a few microseconds, with the core kept: to be tried before a thread enters a line.
+/// Waits for the condition for a moment, with the core kept: for a thread that would rather not enter a line at all.
 pub fn hope_for(condition: impl Fn() -> bool) {
     (0..BLOCK_ROUNDS).take_while(|_| !condition()).for_each(pause);
 }
 
-/// Waits until the call is answered, or the deadline has passed; tells whether it was answered. Meanwhile the core goes to
-/// others. After a `false` the caller leaves the line, under the primitive's lock, and may find that it has been answered
-/// after all.
+/// Waits until the call is answered, or the deadline has passed; tells whether it was answered. After a short look the core
+/// goes to others meanwhile. After a `false` the caller leaves the line, under the primitive's lock, and may find that it has
+/// been answered after all.
 pub fn wait(place: &Place, call: &Call, deadline: Option<Instant>, what: What) -> bool {
+    for round in 0..BLOCK_ROUNDS {
+        if call.is_answered() {
+            return true;
+        }
+        pause(round);
+    }
     let noted = WAITS_NOTED.then(|| graph::note(what, deadline.is_some()));
     without_core_at(place, || {
         // Over before the thread has a core again.

@@ -1,8 +1,8 @@
 //! A monitor: a state and the conditions on it as one thing.
 
-use super::line::{Call, Line, What, hope_for, wait};
+use super::line::{Call, Line, What, wait};
 use super::mutex::{Mutex, MutexGuard};
-use crate::primitive::{Arc, Flaw, const_fn, seeded};
+use crate::primitive::{Arc, Flaw, const_in_library, seeded};
 use crate::seat::{Place, with_place};
 use std::fmt;
 use std::ops::{Deref, DerefMut};
@@ -123,7 +123,7 @@ impl<T> Drop for Visit<'_, T> {
 }
 
 impl<T> Monitor<T> {
-    const_fn! {
+    const_in_library! {
         /// A monitor with that state.
         pub fn new(state: T) -> Self {
             Monitor { inside: Mutex::new(Inside { state, version: 0, next: 0, line: Line::new() }) }
@@ -224,7 +224,6 @@ impl<T> Monitor<T> {
             with_place(|place| {
                 let call = visit.line_up(place, &mut number);
                 drop(visit);
-                hope_for(|| call.is_answered());
                 if !wait(place, &call, deadline, what) {
                     expired = Some(call);
                 }

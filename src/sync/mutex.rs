@@ -2,7 +2,7 @@
 
 use super::holder::{Holder, Step, Wish, acquire};
 use super::line::What;
-use crate::primitive::{self, Flaw, const_fn, seeded};
+use crate::primitive::{self, Flaw, const_in_library, seeded};
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
@@ -45,7 +45,7 @@ pub struct MutexGuard<'a, T> {
 }
 
 impl<T> Mutex<T> {
-    const_fn! {
+    const_in_library! {
         /// An unlocked mutex.
         pub fn new(value: T) -> Self {
             Mutex { value: primitive::Mutex::new(value), holder: Holder::new() }

@@ -1,7 +1,7 @@
 //! A value that is made once, by whoever needs it first, while others wait.
 
 use super::line::{Line, What, wait};
-use crate::primitive::{Arc, Flaw, Mutex, OnceLock as Written, const_fn, seeded};
+use crate::primitive::{Arc, Flaw, Mutex, OnceLock as Written, const_in_library, seeded};
 use crate::seat::{Seat, with_place};
 use std::panic::Location;
 
@@ -37,7 +37,7 @@ struct Making {
 }
 
 impl<T> OnceLock<T> {
-    const_fn! {
+    const_in_library! {
         /// Nothing yet. It may be a `static`.
         #[must_use]
         pub fn new() -> Self {

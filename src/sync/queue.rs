@@ -3,7 +3,7 @@
 use super::closed::Closed;
 use super::line::{Call, Line, What, deadline, hope_for, wait};
 use super::queue_error::{PopTimeoutError, PushError, PushTimeoutError, TooManyDone, TryPopError, TryPushError};
-use crate::primitive::{Arc, AtomicUsize, Flaw, Mutex, Ordering, const_fn, seeded};
+use crate::primitive::{Arc, AtomicUsize, Flaw, Mutex, Ordering, const_in_library, seeded};
 use crate::seat::with_place;
 use std::collections::VecDeque;
 use std::iter::FusedIterator;
@@ -66,29 +66,10 @@ enum Refusal {
 }
 
 impl<T> Queue<T> {
-    const_fn! {
+    const_in_library! {
         /// A queue without bound: pushing never waits. It may be a `static`.
         #[must_use]
         pub fn unbounded() -> Self {
-            Self::with_capacity(usize::MAX)
-        }
-    }
-
-    const_fn! {
-        /// A queue of at most `capacity` values. It may be a `static`.
-        ///
-        /// # Panics
-        ///
-        /// If `capacity` is 0: nothing could ever be pushed.
-        #[must_use]
-        pub fn bounded(capacity: usize) -> Self {
-            assert!(capacity > 0, "a queue of capacity 0 could never hold a value: let it have room for 1");
-            Self::with_capacity(capacity)
-        }
-    }
-
-    const_fn! {
-        fn with_capacity(capacity: usize) -> Self {
             let state = State {
                 values: VecDeque::new(),
                 closed: false,
@@ -97,7 +78,22 @@ impl<T> Queue<T> {
                 poppers: Line::new(),
                 finishers: Line::new(),
             };
-            Queue { state: Mutex::new(state), len: AtomicUsize::new(0), capacity }
+            Queue { state: Mutex::new(state), len: AtomicUsize::new(0), capacity: usize::MAX }
+        }
+    }
+
+    const_in_library! {
+        /// A queue of at most `capacity` values. It may be a `static`.
+        ///
+        /// # Panics
+        ///
+        /// If `capacity` is 0: nothing could ever be pushed.
+        #[must_use]
+        pub fn bounded(capacity: usize) -> Self {
+            assert!(capacity > 0, "a queue of capacity 0 could never hold a value: let it have room for 1");
+            let mut queue = Self::unbounded();
+            queue.capacity = capacity;
+            queue
         }
     }
 
@@ -421,15 +417,8 @@ impl<T> Queue<T> {
             loop {
                 // What is there for the taking soon is worth a short spin.
                 hope_for(&promising);
-                if seeded(Flaw::EntersUnlooked) && !late {
-                    if let Ok(result) = self.change(&mut attempt) {
-                        return Ok(result);
-                    }
-                    let call = line(&mut self.state.lock()).enter(place, ());
-                    wait(place, &call, deadline, self.what(at));
-                    continue;
-                }
-                let attempted = self.change(|state| match attempt(state) {
+                let before = seeded(Flaw::EntersUnlooked).then(|| self.change(&mut attempt));
+                let attempted = self.change(|state| match before.unwrap_or_else(|| attempt(state)) {
                     Err(Refusal::NotNow) if !late => Err(line(state).enter(place, ())),
                     result => Ok(result),
                 });

@@ -2,7 +2,7 @@
 
 use super::holder::{Holder, Step, Wish, acquire};
 use super::line::What;
-use crate::primitive::{self, const_fn};
+use crate::primitive::{self, const_in_library};
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
@@ -52,7 +52,7 @@ pub struct RwLockWriteGuard<'a, T> {
 }
 
 impl<T> RwLock<T> {
-    const_fn! {
+    const_in_library! {
         /// An unlocked lock.
         pub fn new(value: T) -> Self {
             RwLock { value: primitive::RwLock::new(value), holder: Holder::new() }

@@ -1,8 +1,8 @@
 //! A semaphore: a number of permits on one atomic word, and a line of those who wait for some.
 
 use super::closed::Closed;
-use super::line::{Call, Line, What, deadline, wait};
-use crate::primitive::{Arc, AtomicUsize, BLOCK_ROUNDS, Flaw, Mutex, Ordering, const_fn, pause, seeded};
+use super::line::{Call, Line, What, deadline, hope_for, wait};
+use crate::primitive::{Arc, AtomicUsize, Flaw, Mutex, Ordering, const_in_library, seeded};
 use crate::seat::{Place, with_place};
 use std::fmt;
 use std::mem;
@@ -59,7 +59,7 @@ impl Semaphore {
     /// The most permits that a semaphore can have: a quarter of what a `usize` can count.
     pub const MAX_PERMITS: usize = WAITING - 1;
 
-    const_fn! {
+    const_in_library! {
         /// A semaphore with that many permits, to which [more](Self::add_permits) may be added. It may be a `static`.
         ///
         /// # Panics
@@ -77,7 +77,7 @@ impl Semaphore {
         }
     }
 
-    const_fn! {
+    const_in_library! {
         /// A semaphore with that many permits, which never has more: [`add_permits`](Self::add_permits) only makes up
         /// for those [forgotten](Permit::forget), and reports when it is called once too often. Python's
         /// `BoundedSemaphore`, but it also notices a surplus while permits are taken.
@@ -315,15 +315,11 @@ impl Semaphore {
         );
         let deadline = deadline(timeout);
         let what = What { kind: "Semaphore", address: (&raw const *self).addr(), at: Location::caller() };
-        // Before anybody waits: what is held for a moment only is worth a short spin.
-        for round in 0..BLOCK_ROUNDS {
-            if self.word.load(Ordering::Relaxed) > Self::MAX_PERMITS {
-                break;
-            }
-            pause(round);
-            if self.take(permits) {
-                return Outcome::Served;
-            }
+        // What is held for a moment only is worth a short spin.
+        // (A flag ends it too.)
+        hope_for(|| permits <= self.word.load(Ordering::Relaxed));
+        if self.take(permits) {
+            return Outcome::Served;
         }
         with_place(|place| {
             let call = match self.take_or_enter(place, permits) {
