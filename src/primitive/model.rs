@@ -14,7 +14,7 @@ pub use loom::thread::yield_now;
 pub use loom::thread::yield_now as spin_loop;
 pub use std::sync::OnceLock;
 
-pub use super::locks::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
+pub use super::locks::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard, TimedMutex, TimedMutexGuard};
 use loom::sync::{Condvar, Mutex as LoomMutex};
 
 /// An `Arc` whose counts loom sees: for what is freed by whoever comes last.

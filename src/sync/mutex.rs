@@ -30,7 +30,7 @@ use std::time::{Duration, Instant};
 /// # Ok::<(), purloin::BuildError>(())
 /// ```
 pub struct Mutex<T> {
-    value: primitive::Mutex<T>,
+    value: primitive::TimedMutex<T>,
     holder: Holder,
 }
 
@@ -39,7 +39,7 @@ pub struct Mutex<T> {
 pub struct MutexGuard<'a, T> {
     mutex: &'a Mutex<T>,
     /// Unlocks when it is dropped, after `drop` below has run.
-    value: primitive::MutexGuard<'a, T>,
+    value: primitive::TimedMutexGuard<'a, T>,
     /// Not `Send`, whichever features of parking_lot are on: the holder is a thread.
     bound: PhantomData<std::sync::MutexGuard<'static, ()>>,
 }
@@ -48,7 +48,7 @@ impl<T> Mutex<T> {
     const_in_library! {
         /// An unlocked mutex.
         pub fn new(value: T) -> Self {
-            Mutex { value: primitive::Mutex::new(value), holder: Holder::new() }
+            Mutex { value: primitive::TimedMutex::new(value), holder: Holder::new() }
         }
     }
 
@@ -141,7 +141,11 @@ impl<T> Mutex<T> {
     }
 
     #[inline]
-    fn guard<'a>(&'a self, value: primitive::MutexGuard<'a, T>, at: &'static Location<'static>) -> MutexGuard<'a, T> {
+    fn guard<'a>(
+        &'a self,
+        value: primitive::TimedMutexGuard<'a, T>,
+        at: &'static Location<'static>,
+    ) -> MutexGuard<'a, T> {
         self.holder.note(at);
         MutexGuard { mutex: self, value, bound: PhantomData }
     }
