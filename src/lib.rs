@@ -39,6 +39,7 @@ pub mod sync;
 mod task;
 mod thread;
 mod wait;
+mod watchdog;
 mod worker;
 
 pub use blocking::blocking;

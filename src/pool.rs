@@ -9,12 +9,14 @@ use crate::scope::{Scope, scope_on};
 use crate::source::{Source, private};
 use crate::spawn::{JoinHandle, spawn_in};
 use crate::stats::Stats;
+use crate::sync::Snapshot;
 use crate::thread::{in_pool, run_thread, works_for};
+use crate::watchdog::Watchdog;
 use crate::worker::{Worker, without_core};
 use std::any::Any;
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The most cores a pool can have.
 const MOST_CORES: usize = 4096;
@@ -330,6 +332,7 @@ impl fmt::Debug for Pool {
 pub struct PoolBuilder {
     options: Options,
     max_threads: Option<usize>,
+    watchdog: Option<Watchdog>,
 }
 
 impl PoolBuilder {
@@ -345,6 +348,7 @@ impl PoolBuilder {
                 on_task_panic: None,
             },
             max_threads: None,
+            watchdog: None,
         }
     }
 
@@ -393,6 +397,36 @@ impl PoolBuilder {
         self
     }
 
+    /// Calls `handler` when the pool has come to a standstill: at two looks, `period` apart (at least a millisecond), threads
+    /// were in the middle of something, and between the two none of the pool's cores was in use. The snapshot says what
+    /// they wait for, as far as it is known: those in [`blocking`](crate::blocking), or waiting for a task, are not listed. So
+    /// choose a period that no file or network keeps you waiting. Each standstill is told of once.
+    ///
+    /// This takes a thread, which wakes up once in a period; without it an idle pool never does.
+    ///
+    /// ```
+    /// use purloin::sync::Monitor;
+    /// use std::{sync::mpsc, time::Duration};
+    ///
+    /// let (sender, stuck) = mpsc::channel();
+    /// let handler = move |snapshot: &purloin::sync::Snapshot| drop(sender.send(snapshot.to_string()));
+    /// let pool = purloin::Pool::builder().cores(2).watchdog(Duration::from_millis(5), handler).build()?;
+    /// let never = &Monitor::new(false);
+    /// pool.scope(|s| {
+    ///     s.spawn(|| never.wait_until(|now| now.then_some(())));
+    ///     s.spawn(move || {
+    ///         let why = purloin::blocking(|| stuck.recv());
+    ///         assert!(why.is_ok_and(|why| why.contains("Monitor")));
+    ///         never.with(|mut now| *now = true);
+    ///     });
+    /// });
+    /// # Ok::<(), purloin::BuildError>(())
+    /// ```
+    pub fn watchdog(mut self, period: Duration, handler: impl Fn(&Snapshot) + Send + 'static) -> Self {
+        self.watchdog = Some(Watchdog::new(period, handler));
+        self
+    }
+
     /// Builds the pool and starts its threads.
     ///
     /// # Errors
@@ -414,7 +448,13 @@ impl PoolBuilder {
         if options.max_threads < options.cores {
             return Err(BuildError::CapBelowCores { max_threads: options.max_threads, cores: options.cores });
         }
-        Registry::start(options, run_thread).map(|registry| Pool(Arc::new(Owner(registry))))
+        let pool = Pool(Arc::new(Owner(Registry::start(options, run_thread)?)));
+        if let Some(watchdog) = self.watchdog {
+            let started = pool.cores();
+            // On an error the pool is dropped, which ends its threads.
+            watchdog.start(&pool.0.0).map_err(|source| BuildError::Thread { started, source })?;
+        }
+        Ok(pool)
     }
 }
 

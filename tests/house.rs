@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules, lowest first: each imports only from those before it. DESIGN.md has its sections in this order.
-const ORDER: [&str; 26] = [
+const ORDER: &[&str] = &[
     "primitive",
     "error",
     "seat",
@@ -32,6 +32,7 @@ const ORDER: [&str; 26] = [
     "source",
     "map",
     "stats",
+    "watchdog",
     "pool",
 ];
 
