@@ -6,7 +6,7 @@
 mod common;
 mod stage;
 
-use purloin_loom::internals::primitive::{Arc, Flaw};
+use purloin_loom::internals::primitive::{Arc, AtomicUsize, Flaw, Ordering};
 use purloin_loom::internals::sync::{Condvar, Mutex};
 use stage::{BOUND, BOUND_OF_LARGE, Case, Seen, deadlock, explore, play, role};
 use std::sync::atomic::Ordering::Relaxed;
@@ -162,6 +162,24 @@ fn notified_without_state(main: usize, _: Seen) {
     play(main, vec![waiter, notifier]);
 }
 
+/// The value changes between the waiter's look at it and its wait, which the lock would have prevented.
+fn changed_without_the_lock(main: usize, _: Seen) {
+    let shared = Arc::new((AtomicUsize::new(0), Shared::default()));
+    let other = Arc::clone(&shared);
+    let waiter = role(move || {
+        let (value, Shared { value: lock, changed }) = &*shared;
+        let mut guard = lock.lock();
+        while value.load(Ordering::Acquire) == 0 {
+            guard = changed.wait(guard);
+        }
+    });
+    let changer = role(move || {
+        other.0.store(1, Ordering::Release);
+        other.1.changed.notify_one();
+    });
+    play(main, vec![waiter, changer]);
+}
+
 const CASES: &[Case] = &[
     deadlock(Flaw::UnlocksBeforeEntering, &[0, 1], change),
     deadlock(Flaw::UnlocksBeforeEntering, &[0, 2], two_waiters),
@@ -174,6 +192,7 @@ const CASES: &[Case] = &[
     },
     deadlock(Flaw::OfTheUser, &[0, 1], notified_before_the_change),
     deadlock(Flaw::OfTheUser, &[0, 1], notified_without_state),
+    deadlock(Flaw::OfTheUser, &[0, 1], changed_without_the_lock),
 ];
 
 #[test]
