@@ -43,7 +43,7 @@ mod watchdog;
 mod worker;
 
 pub use blocking::blocking;
-pub use error::{BuildError, JoinError, JoinThreadsError};
+pub use error::{BuildError, JoinError, JoinThreadsError, PanicPayload};
 pub use pool::{Pool, PoolBuilder, join, scope, spawn};
 pub use scope::{Scope, ScopedJoinHandle};
 pub use source::Source;

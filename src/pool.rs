@@ -89,12 +89,13 @@ impl Pool {
     }
 
     /// The pool that [`join`], [`scope`] and [`spawn`] use on threads that belong to no pool. It is built when it is first
-    /// asked for, with as many cores as the environment variable `PURLOIN_CORES` says, else as this process may use, and
-    /// lasts as long as the process.
+    /// asked for, with as many cores as the environment variable `PURLOIN_CORES` says, and lasts as long as the process. If
+    /// the variable is 0, empty or not set, it has as many cores as this process may use.
     ///
     /// # Panics
     ///
-    /// If the pool can't be built: with the [`BuildError`], which says why.
+    /// If the pool can't be built: with the [`BuildError`], which says why. If `PURLOIN_CORES` is no number of cores: with its
+    /// value and what it may be. The next call tries again.
     ///
     /// ```
     /// let sum: usize = purloin::Pool::global().map(0..10usize, |n| n).into_iter().sum();
@@ -103,7 +104,7 @@ impl Pool {
     pub fn global() -> &'static Pool {
         static GLOBAL: OnceLock<Pool> = OnceLock::new();
         GLOBAL.get_or_init(|| {
-            let cores = std::env::var("PURLOIN_CORES").ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0);
+            let cores = cores_wanted();
             let name = |index| format!("purloin-global-{index}");
             match Pool::builder().cores(cores).thread_name(name).build() {
                 Ok(pool) => pool,
@@ -244,11 +245,20 @@ impl Pool {
     }
 
     /// How many cores the pool has: the most closures that run at once.
+    #[must_use]
     pub fn cores(&self) -> usize {
         self.0.0.size()
     }
 
     /// What the pool has done so far.
+    ///
+    /// ```
+    /// let pool = purloin::Pool::new(2)?;
+    /// pool.spawn(|| ()).join()?;
+    /// assert_eq!(pool.stats().injected, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
     pub fn stats(&self) -> Stats {
         self.0.0.check_fork();
         Stats::of(&self.0.0)
@@ -315,6 +325,21 @@ impl fmt::Debug for Pool {
     }
 }
 
+/// What `PURLOIN_CORES` asks for. A value that means nothing is told: whoever set it wants to know.
+fn cores_wanted() -> usize {
+    let Some(value) = std::env::var_os("PURLOIN_CORES") else { return 0 };
+    match value.to_str().map(str::trim) {
+        Some("") => Some(0),
+        text => text.and_then(|text| text.parse().ok()).filter(|&cores| cores <= MOST_CORES),
+    }
+    .unwrap_or_else(|| {
+        panic!(
+            "PURLOIN_CORES is {value:?}: it must be a number of cores up to {MOST_CORES}, or 0, empty or not set for as \
+             many as this process may use"
+        )
+    })
+}
+
 /// How a pool is to be built: [`Pool::builder`].
 ///
 /// ```
@@ -364,8 +389,9 @@ impl PoolBuilder {
         self
     }
 
-    /// The stack of each thread, in bytes. With it, a region of an outside caller always runs on one of the pool's
-    /// threads, since the caller's own stack may be smaller.
+    /// The stack of each of the pool's threads, in bytes, instead of what [`std::thread`] gives a thread; the system may round
+    /// it up. With it, a region of an outside caller always runs on one of the pool's threads, since the caller's own stack
+    /// may be smaller: the caller waits for one to wake up, and thread locals are that thread's.
     pub fn stack_size(mut self, bytes: usize) -> Self {
         self.options.stack_size = Some(bytes);
         self
@@ -378,14 +404,18 @@ impl PoolBuilder {
         self
     }
 
-    /// Called by each thread of the pool as it starts, with its index. If it panics, the thread goes on, and
-    /// [`on_task_panic`](PoolBuilder::on_task_panic) is told.
+    /// Called by each thread of the pool as it starts, with its index: Python's `initializer`. If it panics, the thread goes
+    /// on, and [`on_task_panic`](PoolBuilder::on_task_panic) is told.
+    ///
+    /// It runs before the thread works for the pool: outside callers, who work as guests, do not come by it, and [`join`] and
+    /// the like in it use the global pool. [`build`](PoolBuilder::build) does not wait for it, and a task may begin on one
+    /// thread before another has been through it.
     pub fn on_thread_start(mut self, hook: impl Fn(usize) + Send + Sync + 'static) -> Self {
         self.options.on_thread_start = Some(Box::new(hook));
         self
     }
 
-    /// Called by each thread of the pool as it ends.
+    /// Called by each thread of the pool as it ends, outside the pool as [`on_thread_start`](PoolBuilder::on_thread_start) is.
     pub fn on_thread_exit(mut self, hook: impl Fn(usize) + Send + Sync + 'static) -> Self {
         self.options.on_thread_exit = Some(Box::new(hook));
         self

@@ -45,6 +45,13 @@ impl Home for Detached {
 
 /// The right to the result of a task that [`Pool::spawn`](crate::Pool::spawn) made. Dropping it detaches the task, which
 /// runs all the same.
+///
+/// ```
+/// let tasks: Vec<purloin::JoinHandle<u32>> = (1..4).map(|n| purloin::spawn(move || n * n)).collect();
+/// let squares: Result<Vec<_>, _> = tasks.into_iter().map(purloin::JoinHandle::join).collect();
+/// assert_eq!(squares?, [1, 4, 9]);
+/// # Ok::<(), purloin::JoinError>(())
+/// ```
 pub struct JoinHandle<T>(Handle<T, Detached>);
 
 impl<T: Send> JoinHandle<T> {
@@ -69,6 +76,16 @@ impl<T: Send> JoinHandle<T> {
     }
 
     /// Whether [`join`](JoinHandle::join) would return at once.
+    ///
+    /// ```
+    /// let task = purloin::spawn(|| 6 * 7);
+    /// while !task.is_finished() {
+    ///     std::thread::yield_now(); // or something of use
+    /// }
+    /// assert_eq!(task.join()?, 42);
+    /// # Ok::<(), purloin::JoinError>(())
+    /// ```
+    #[must_use]
     pub fn is_finished(&self) -> bool {
         self.0.is_finished()
     }

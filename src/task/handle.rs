@@ -168,7 +168,7 @@ impl<T, H: Home> Drop for Handle<T, H> {
         }
         // What follows is user code, and may panic: nothing is left to be done after it.
         if let Some(Err(JoinError::Panicked(payload))) = result {
-            home.panic_ignored(payload);
+            home.panic_ignored(payload.into_inner());
         }
     }
 }
