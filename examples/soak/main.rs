@@ -4,9 +4,11 @@
 //! cargo run --release --example soak -- --seconds 60 --cores 16 --seed 1
 //! ```
 //!
-//! What is done follows from the seed alone; who does it, and when, does not. If nothing gets done for 20 seconds it says
-//! what the pool has done so far and aborts.
+//! What is done follows from the seed alone; who does it, and when, does not. On Linux threads are held up at random, each
+//! wherever it happens to be. If nothing gets done for 20 seconds it says what the pools have done so far and aborts.
 
+#[cfg(target_os = "linux")]
+mod delays;
 mod tree;
 
 use clap::Parser;
@@ -33,6 +35,9 @@ struct Arguments {
     /// What the random numbers begin with.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Do not hold threads up at random.
+    #[arg(long)]
+    undisturbed: bool,
 }
 
 /// After how long without a finished round the program counts as hung.
@@ -54,7 +59,7 @@ fn call(pools: &Pools, seed: Seed, end: Instant) {
         }
         let seed = seed.part(round);
         let way = seed.part(2).below(3);
-        let pools = Pools { across: way == 0 || seed.part(0).below(2) == 0, ..pools.clone() };
+        let pools = Pools { across: pools.across && seed.part(0).below(2) == 0, ..pools.clone() };
         let tree = Tree { seed, depth: 1 + seed.part(1).below(DEPTH) };
         let result = catch_unwind(AssertUnwindSafe(|| match way {
             0 => tree.parallel(&pools),
@@ -83,13 +88,19 @@ fn call(pools: &Pools, seed: Seed, end: Instant) {
 
 /// The life of a pair of pools: used by all callers, ended in one of several ways, perhaps in the middle of it.
 fn live(cores: usize, seed: Seed, end: Instant, watched: &Mutex<Option<Pools>>) {
-    // Threads to spare: those that wait for the other pool can't do the work that is queued here for their sake.
-    let build = |cores| Pool::builder().cores(cores).max_threads(cores + 64).build();
-    let (main, other) = match (build(cores), build(1 + seed.part(1).below(3) as usize)) {
+    // With few threads to spare those of one pool may all wait for tasks of the other, whose own wait for them: a thread of
+    // another pool that joins a task does not run it.
+    let (spare, across) = [(0, false), (1, false), (64, true)][seed.part(7).below(3) as usize];
+    let build = |cores, part| {
+        let dawdle = move |index| seed.part(part).part(index as u64).dawdle();
+        let builder = Pool::builder().cores(cores).max_threads(cores + spare);
+        builder.on_thread_start(dawdle).on_thread_exit(dawdle).build()
+    };
+    let (main, other) = match (build(cores, 8), build(1 + seed.part(1).below(3) as usize, 9)) {
         (Ok(main), Ok(other)) => (main, other),
         (Err(error), _) | (_, Err(error)) => panic!("no pool: {error}"),
     };
-    let pools = Pools { main, other, locks: Arc::default(), across: false };
+    let pools = Pools { main, other, locks: Arc::default(), across };
     *lock(watched) = Some(pools.clone());
     thread::scope(|scope| {
         for caller in 0..CALLERS {
@@ -170,6 +181,10 @@ fn main() -> ExitCode {
     let end = Instant::now() + Duration::from_secs(arguments.seconds);
     thread::scope(|scope| {
         scope.spawn(|| watch(&watched, &over, bar.as_ref()));
+        #[cfg(target_os = "linux")]
+        if !arguments.undisturbed {
+            scope.spawn(|| delays::hold_up(Seed(arguments.seed), &over));
+        }
         let result = catch_unwind(AssertUnwindSafe(|| {
             for life in (0..).take_while(|_| Instant::now() < end) {
                 live(cores, Seed(arguments.seed).part(life), end, &watched);
