@@ -109,12 +109,12 @@ impl Home for AtHome {
     }
 
     fn panicked(&self, payload: Box<dyn Any + Send>) {
-        assert_eq!(payload_of(payload.into_inner()), 7);
+        assert_eq!(payload_of(payload), 7);
         add(&self.ledger().panicked);
     }
 
     fn panic_ignored(&self, payload: Box<dyn Any + Send>) {
-        assert_eq!(payload_of(payload.into_inner()), 7);
+        assert_eq!(payload_of(payload), 7);
         add(&self.ledger().ignored);
     }
 
