@@ -5,6 +5,15 @@ use std::fmt;
 use std::io;
 
 /// Why a [`Pool`](crate::Pool) could not be built. Nothing is left running.
+///
+/// ```
+/// use purloin::{BuildError, Pool};
+///
+/// match Pool::builder().cores(8).max_threads(4).build() {
+///     Err(BuildError::CapBelowCores { max_threads, cores }) => assert_eq!((max_threads, cores), (4, 8)),
+///     other => panic!("eight cores can't do with four threads: {other:?}"),
+/// }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum BuildError {
@@ -210,6 +219,16 @@ impl fmt::Display for JoinError {
 impl std::error::Error for JoinError {}
 
 /// Why [`Pool::join_threads`](crate::Pool::join_threads) came back with threads still alive.
+///
+/// ```
+/// use purloin::{JoinThreadsError, Pool};
+///
+/// let pool = Pool::new(1)?;
+/// assert_eq!(pool.join_threads(None), Err(JoinThreadsError::StillOpen));
+/// pool.close();
+/// assert_eq!(pool.join_threads(None), Ok(()));
+/// # Ok::<(), purloin::BuildError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum JoinThreadsError {

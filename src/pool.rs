@@ -282,6 +282,16 @@ impl Pool {
 
     /// Takes no new tasks and drops those that are queued and have not begun: their handles say so. What has begun, and
     /// what belongs to a region (`join`, `map`, `install`, `scope`), goes on to its end.
+    ///
+    /// ```
+    /// let pool = purloin::Pool::new(1)?;
+    /// let tasks: Vec<_> = (0..1000).map(|n| pool.spawn(move || n)).collect();
+    /// pool.terminate();
+    /// for (n, task) in tasks.into_iter().enumerate() {
+    ///     assert!(task.join().map_or_else(|error| error.is_cancelled(), |result| result == n));
+    /// }
+    /// # Ok::<(), purloin::BuildError>(())
+    /// ```
     pub fn terminate(&self) {
         self.0.0.check_fork();
         self.0.0.terminate();
