@@ -5,8 +5,8 @@ mod common;
 
 use common::{CORES, Gate, LONG, at_cores, note, panic_text_of, watched, within};
 use purloin::Pool;
-use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier, Mutex};
 use std::thread::{self, current};
 
 const CALLERS: usize = 32;
@@ -75,6 +75,35 @@ fn the_last_idle_core_is_the_callers() {
         });
         within(LONG, || drop(pool));
     }
+}
+
+/// The caller holds a lock that every core's thread waits for: it gets a core beyond the pool's own, since nobody else
+/// would go on.
+#[test]
+fn a_lock_held_across_a_region() {
+    at_cores(|pool| {
+        let lock = Arc::new(Mutex::new(0));
+        for round in 1..=3 {
+            let held = lock.lock().expect("no panic");
+            let tasks: Vec<_> = (0..pool.cores())
+                .map(|_| {
+                    let (lock, begun) = (Arc::clone(&lock), Arc::new(Gate::new()));
+                    let told = Arc::clone(&begun);
+                    let task = pool.spawn(move || {
+                        told.open();
+                        *lock.lock().expect("no panic") += 1;
+                    });
+                    begun.pass();
+                    task
+                })
+                .collect();
+            assert_eq!(pool.install(|| purloin::join(|| 1, || 2)), (1, 2));
+            assert_eq!(pool.map(0..100, |n| n).len(), 100);
+            drop(held);
+            tasks.into_iter().for_each(|task| task.join().expect("no panic"));
+            assert_eq!(*lock.lock().expect("no panic"), round * pool.cores());
+        }
+    });
 }
 
 /// One caller's share of calls of every kind.

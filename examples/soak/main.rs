@@ -51,15 +51,15 @@ const LIFETIME: u64 = 60;
 static ROUNDS: AtomicU64 = AtomicU64::new(0);
 static FAILURES: AtomicU64 = AtomicU64::new(0);
 
-/// One caller's rounds with these pools.
-fn call(pools: &Pools, seed: Seed, end: Instant) {
+/// One caller's rounds with these pools: each across both or not, as it may be.
+fn call(pools: &Pools, across: &[bool], seed: Seed, end: Instant) {
     for round in 0..LIFETIME {
         if Instant::now() >= end {
             return;
         }
         let seed = seed.part(round);
         let way = seed.part(2).below(3);
-        let pools = Pools { across: pools.across && seed.part(0).below(2) == 0, ..pools.clone() };
+        let pools = Pools { across: across[seed.part(0).below(across.len() as u64) as usize], ..pools.clone() };
         let tree = Tree { seed, depth: 1 + seed.part(1).below(DEPTH) };
         let result = catch_unwind(AssertUnwindSafe(|| match way {
             0 => tree.parallel(&pools),
@@ -89,23 +89,30 @@ fn call(pools: &Pools, seed: Seed, end: Instant) {
 /// The life of a pair of pools: used by all callers, ended in one of several ways, perhaps in the middle of it.
 fn live(cores: usize, seed: Seed, end: Instant, watched: &Mutex<Option<Pools>>) {
     // With few threads to spare those of one pool may all wait for tasks of the other, whose own wait for them: a thread of
-    // another pool that joins a task does not run it.
-    let (spare, across) = [(0, false), (1, false), (64, true)][seed.part(7).below(3) as usize];
+    // another pool that joins a task does not run it. With stacks of a size a caller cannot run its region itself, so it
+    // must hold no lock that those want who have the cores.
+    let (spare, stack_size, across): (_, _, &[bool]) = match seed.part(7).below(4) {
+        0 => (0, None, &[false]),
+        1 => (1, None, &[false]),
+        2 => (64, None, &[false, true]),
+        _ => (64, Some(4 << 20), &[true]),
+    };
     let build = |cores, part| {
         let dawdle = move |index| seed.part(part).part(index as u64).dawdle();
         let builder = Pool::builder().cores(cores).max_threads(cores + spare);
+        let builder = if let Some(bytes) = stack_size { builder.stack_size(bytes) } else { builder };
         builder.on_thread_start(dawdle).on_thread_exit(dawdle).build()
     };
     let (main, other) = match (build(cores, 8), build(1 + seed.part(1).below(3) as usize, 9)) {
         (Ok(main), Ok(other)) => (main, other),
         (Err(error), _) | (_, Err(error)) => panic!("no pool: {error}"),
     };
-    let pools = Pools { main, other, locks: Arc::default(), across };
+    let pools = Pools { main, other, locks: Arc::default(), across: false };
     *lock(watched) = Some(pools.clone());
     thread::scope(|scope| {
         for caller in 0..CALLERS {
             let pools = &pools;
-            scope.spawn(move || call(pools, seed.part(2).part(caller), end));
+            scope.spawn(move || call(pools, across, seed.part(2).part(caller), end));
         }
         let ending = scope.spawn(|| {
             thread::sleep(Duration::from_millis(seed.part(3).below(200)));
