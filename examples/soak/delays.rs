@@ -21,6 +21,9 @@ extern "C" fn dawdle(_: libc::c_int) {
     unsafe { *error = before };
 }
 
+/// Delays between two rests, in which the scheduler runs at full speed: there are mistakes that only show then.
+const SPELL: u64 = 2_000;
+
 /// Holds up one thread of this process after the other, until it is `over`.
 pub fn hold_up(seed: Seed, over: &AtomicBool) {
     let handler: extern "C" fn(libc::c_int) = dawdle;
@@ -33,7 +36,10 @@ pub fn hold_up(seed: Seed, over: &AtomicBool) {
     assert_eq!(unsafe { libc::sigaction(libc::SIGUSR1, &raw const action, std::ptr::null_mut()) }, 0);
     // SAFETY: no memory is involved.
     let process = unsafe { libc::getpid() };
-    for turn in (0..).take_while(|_| !over.load(Ordering::Relaxed)) {
+    for turn in (1..).take_while(|_| !over.load(Ordering::Relaxed)) {
+        if turn % SPELL == 0 {
+            std::thread::sleep(Duration::from_secs(1));
+        }
         let seed = seed.part(turn);
         let threads: Vec<libc::pid_t> = std::fs::read_dir("/proc/self/task")
             .into_iter()

@@ -5,7 +5,8 @@
 //! ```
 //!
 //! What is done follows from the seed alone; who does it, and when, does not. On Linux threads are held up at random, each
-//! wherever it happens to be. If nothing gets done for 20 seconds it says what the pools have done so far and aborts.
+//! wherever it happens to be, every other while. If nothing gets done for 20 seconds it says what the pools have done so
+//! far and aborts.
 
 #[cfg(target_os = "linux")]
 mod delays;
@@ -35,9 +36,6 @@ struct Arguments {
     /// What the random numbers begin with.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Do not hold threads up at random.
-    #[arg(long)]
-    undisturbed: bool,
 }
 
 /// After how long without a finished round the program counts as hung.
@@ -189,9 +187,7 @@ fn main() -> ExitCode {
     thread::scope(|scope| {
         scope.spawn(|| watch(&watched, &over, bar.as_ref()));
         #[cfg(target_os = "linux")]
-        if !arguments.undisturbed {
-            scope.spawn(|| delays::hold_up(Seed(arguments.seed), &over));
-        }
+        scope.spawn(|| delays::hold_up(Seed(arguments.seed), &over));
         let result = catch_unwind(AssertUnwindSafe(|| {
             for life in (0..).take_while(|_| Instant::now() < end) {
                 live(cores, Seed(arguments.seed).part(life), end, &watched);
