@@ -30,9 +30,10 @@ fn switches(prefix: &str) -> BTreeMap<String, (String, u64)> {
 }
 
 /// Waits until all of the pool's threads sleep and have not moved for a while.
+#[track_caller]
 fn settle(prefix: &str) -> BTreeMap<String, (String, u64)> {
     let mut before = switches(prefix);
-    loop {
+    for _ in 0..200 {
         thread::sleep(Duration::from_millis(50));
         let now = switches(prefix);
         if now == before && now.values().all(|(state, _)| state.starts_with('S')) {
@@ -40,6 +41,7 @@ fn settle(prefix: &str) -> BTreeMap<String, (String, u64)> {
         }
         before = now;
     }
+    panic!("the pool's threads do not come to rest: {before:?}");
 }
 
 fn named(prefix: &'static str, cores: usize) -> Pool {
