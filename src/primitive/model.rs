@@ -17,6 +17,8 @@ pub use std::sync::OnceLock;
 pub use super::locks::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard, TimedMutex, TimedMutexGuard};
 use loom::sync::{Condvar, Mutex as LoomMutex};
 
+pub use loom::sync::MutexGuard;
+
 /// An `Arc` whose counts loom sees: for what is freed by whoever comes last.
 pub use loom::sync::Arc as TrackedArc;
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 pub use crossbeam_utils::CachePadded;
 pub use crossbeam_utils::sync::{Parker, Unparker};
 pub use parking_lot::{Mutex as TimedMutex, MutexGuard as TimedMutexGuard};
-pub use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
+pub use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub use std::hint::spin_loop;
 /// An `Arc` whose counts the models see: for what is freed by whoever comes last.
 pub use std::sync::Arc as TrackedArc;
