@@ -14,6 +14,7 @@
 )]
 
 mod blocking;
+mod builder;
 mod core;
 mod deque;
 mod error;
@@ -39,8 +40,9 @@ mod wait;
 mod worker;
 
 pub use blocking::blocking;
+pub use builder::PoolBuilder;
 pub use error::{BuildError, JoinError, JoinThreadsError};
-pub use pool::{Pool, PoolBuilder, join, scope, spawn};
+pub use pool::{Pool, join, scope, spawn};
 pub use scope::{Scope, ScopedJoinHandle};
 pub use source::Source;
 pub use spawn::JoinHandle;

@@ -1,27 +1,20 @@
-//! The front door: a pool and its builder, and the functions that find the pool of the current thread.
+//! The front door: a pool, and the functions that find the pool of the current thread.
 
+use crate::builder::PoolBuilder;
 use crate::error::{BuildError, JoinThreadsError};
 use crate::join::join_on;
 use crate::map::map_on;
-use crate::primitive::{Arc, OnceLock, available_cores};
-use crate::registry::{Options, Registry};
+use crate::primitive::{Arc, OnceLock};
+use crate::registry::Registry;
 use crate::scope::{Scope, scope_on};
 use crate::source::{Source, private};
 use crate::spawn::{JoinHandle, spawn_in};
 use crate::stats::Stats;
-use crate::thread::{in_pool, run_thread, works_for};
+use crate::thread::{in_pool, works_for};
 use crate::worker::{Worker, without_core};
-use std::any::Any;
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::Instant;
-
-/// The most cores a pool can have.
-const MOST_CORES: usize = 4096;
-/// The most threads it can have.
-const MOST_THREADS: usize = 1 << 16;
-/// Threads beyond the cores that a pool may start while others are blocked, unless told otherwise.
-const SPARE_THREADS: usize = 256;
 
 /// A pool of cores on which closures run in parallel: Python's `multiprocessing.Pool`, over threads.
 ///
@@ -313,108 +306,14 @@ impl fmt::Debug for Pool {
     }
 }
 
-/// How a pool is to be built: [`Pool::builder`].
-///
-/// ```
-/// let pool = purloin::Pool::builder()
-///     .cores(2)
-///     .thread_name(|index| format!("crunch-{index}"))
-///     .stack_size(8 << 20)
-///     .build()?;
-/// let name = pool.install(|| std::thread::current().name().map(str::to_owned));
-/// assert!(name.unwrap().starts_with("crunch-"));
-/// # Ok::<(), purloin::BuildError>(())
-/// ```
-#[derive(Debug)]
-#[must_use = "a builder does nothing until `build`"]
-pub struct PoolBuilder {
-    options: Options,
-    max_threads: Option<usize>,
-}
-
 impl PoolBuilder {
-    fn new() -> Self {
-        PoolBuilder {
-            options: Options {
-                cores: 0,
-                max_threads: 0,
-                thread_name: Box::new(|index| format!("purloin-{index}")),
-                stack_size: None,
-                on_thread_start: None,
-                on_thread_exit: None,
-                on_task_panic: None,
-            },
-            max_threads: None,
-        }
-    }
-
-    /// The number of cores; 0, the default, means as many as this process may use (affinity and cgroup quota counted).
-    pub fn cores(mut self, cores: usize) -> Self {
-        self.options.cores = cores;
-        self
-    }
-
-    /// The name of the thread of each index, counted from 0.
-    pub fn thread_name(mut self, name: impl Fn(usize) -> String + Send + Sync + 'static) -> Self {
-        self.options.thread_name = Box::new(name);
-        self
-    }
-
-    /// The stack of each thread, in bytes. With it, a region of an outside caller always runs on one of the pool's
-    /// threads, since the caller's own stack may be smaller.
-    pub fn stack_size(mut self, bytes: usize) -> Self {
-        self.options.stack_size = Some(bytes);
-        self
-    }
-
-    /// The most threads the pool may have, at least as many as cores. More than the cores are started only while threads
-    /// wait or block in the middle of something, so that others can use their cores. The default is the cores and 256.
-    pub fn max_threads(mut self, threads: usize) -> Self {
-        self.max_threads = Some(threads);
-        self
-    }
-
-    /// Called by each thread of the pool as it starts, with its index. If it panics, the thread goes on, and
-    /// [`on_task_panic`](PoolBuilder::on_task_panic) is told.
-    pub fn on_thread_start(mut self, hook: impl Fn(usize) + Send + Sync + 'static) -> Self {
-        self.options.on_thread_start = Some(Box::new(hook));
-        self
-    }
-
-    /// Called by each thread of the pool as it ends.
-    pub fn on_thread_exit(mut self, hook: impl Fn(usize) + Send + Sync + 'static) -> Self {
-        self.options.on_thread_exit = Some(Box::new(hook));
-        self
-    }
-
-    /// Called with what a task panicked with whose handle had been dropped. By default only the panic hook tells of it.
-    pub fn on_task_panic(mut self, hook: impl Fn(Box<dyn Any + Send>) + Send + Sync + 'static) -> Self {
-        self.options.on_task_panic = Some(Box::new(hook));
-        self
-    }
-
     /// Builds the pool and starts its threads.
     ///
     /// # Errors
     ///
     /// [`BuildError`] if the numbers can't be met, or a thread can't be started. Nothing is left running then.
     pub fn build(self) -> Result<Pool, BuildError> {
-        let mut options = self.options;
-        if options.cores == 0 {
-            options.cores = available_cores().min(MOST_CORES);
-        }
-        options.max_threads = self.max_threads.unwrap_or(options.cores.saturating_add(SPARE_THREADS));
-        for (what, asked, most) in
-            [("cores", options.cores, MOST_CORES), ("threads", options.max_threads, MOST_THREADS)]
-        {
-            if asked > most {
-                return Err(BuildError::TooMany { what, asked, most });
-            }
-        }
-        if options.max_threads < options.cores {
-            return Err(BuildError::CapBelowCores { max_threads: options.max_threads, cores: options.cores });
-        }
-        Registry::start(options, run_thread).map(|registry| Pool(Arc::new(Owner(registry))))
+        self.start().map(|registry| Pool(Arc::new(Owner(registry))))
     }
 }
 

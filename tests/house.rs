@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules, lowest first: each imports only from those before it. DESIGN.md has its sections in this order.
-const ORDER: [&str; 24] = [
+const ORDER: [&str; 25] = [
     "primitive",
     "error",
     "seat",
@@ -30,6 +30,7 @@ const ORDER: [&str; 24] = [
     "source",
     "map",
     "stats",
+    "builder",
     "pool",
 ];
 
