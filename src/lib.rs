@@ -14,7 +14,9 @@
 )]
 
 mod blocking;
+mod bounds;
 mod builder;
+mod cancel;
 mod core;
 mod deque;
 mod error;
@@ -23,8 +25,11 @@ mod job;
 mod join;
 mod latch;
 mod map;
+mod options;
 mod pool;
 mod primitive;
+mod progress;
+mod reduce;
 mod registry;
 mod scope;
 mod search;
@@ -37,16 +42,21 @@ pub mod sync;
 mod task;
 mod thread;
 mod wait;
+mod with;
 mod worker;
 
 pub use blocking::blocking;
 pub use builder::PoolBuilder;
-pub use error::{BuildError, JoinError, JoinThreadsError};
+pub use cancel::{CancelToken, Why};
+pub use error::{BuildError, Cancelled, JoinError, JoinThreadsError};
+pub use options::Options;
 pub use pool::{Pool, join, scope, spawn};
+pub use progress::Progress;
 pub use scope::{Scope, ScopedJoinHandle};
 pub use source::Source;
 pub use spawn::JoinHandle;
 pub use stats::Stats;
+pub use with::{With, is_cancelled};
 
 #[cfg(any(doc, doctest))]
 #[doc = include_str!("../DESIGN.md")]

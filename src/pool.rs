@@ -3,15 +3,19 @@
 use crate::builder::PoolBuilder;
 use crate::error::{BuildError, JoinThreadsError};
 use crate::join::join_on;
-use crate::map::map_on;
+use crate::map::{Stopped, map_on};
+use crate::options::Options;
 use crate::primitive::{Arc, OnceLock};
+use crate::reduce::reduce_on;
 use crate::registry::Registry;
 use crate::scope::{Scope, scope_on};
 use crate::source::{Source, private};
 use crate::spawn::{JoinHandle, spawn_in};
 use crate::stats::Stats;
 use crate::thread::{in_pool, works_for};
+use crate::with::With;
 use crate::worker::{Worker, without_core};
+use std::convert::Infallible;
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::Instant;
@@ -113,7 +117,8 @@ impl Pool {
     ///
     /// # Panics
     ///
-    /// With what `f` panicked with. Results made by then are dropped, and so are items not yet looked at.
+    /// With what `f` panicked with; if it did for several items, with what it did for the first of them that was begun.
+    /// Results made by then are dropped, and so are items not yet looked at.
     ///
     /// ```
     /// let pool = purloin::Pool::new(2)?;
@@ -122,14 +127,151 @@ impl Pool {
     /// assert_eq!(pool.map(words, |word| word + "!"), ["never!", "odd!", "or!", "even!"]); // moved
     /// # Ok::<(), purloin::BuildError>(())
     /// ```
-    pub fn map<S, F, R>(&self, mut source: S, f: F) -> Vec<R>
+    pub fn map<S, F, R>(&self, source: S, f: F) -> Vec<R>
     where
         S: Source,
         F: Fn(<S as private::Source>::Item) -> R + Sync,
         R: Send,
     {
-        let whole = source.whole();
-        self.in_pool(|worker| map_on(worker, whole, &f))
+        let mut held = source.hold();
+        let whole = S::whole(&mut held);
+        let f = |item| Ok::<R, Infallible>(f(item));
+        match self.in_pool(|worker| map_on::<false, _, _, _, _>(worker, whole, None, &f)) {
+            Ok(results) => results,
+            Err(Stopped::Failed(never)) => match never {},
+            Err(Stopped::Cancelled(_)) => unreachable!("nothing limits it"),
+        }
+    }
+
+    /// Calls `f` with each item, as [`map`](Pool::map) does, for what it does and not for a result.
+    ///
+    /// # Panics
+    ///
+    /// As [`map`](Pool::map).
+    ///
+    /// ```
+    /// let pool = purloin::Pool::new(2)?;
+    /// let mut grid = vec![[0; 4]; 4];
+    /// pool.for_each(&mut grid, |row| row.fill(7));
+    /// assert!(grid.iter().flatten().all(|&cell| cell == 7));
+    /// # Ok::<(), purloin::BuildError>(())
+    /// ```
+    pub fn for_each<S, F>(&self, source: S, f: F)
+    where
+        S: Source,
+        F: Fn(<S as private::Source>::Item) + Sync,
+    {
+        drop(self.map(source, f));
+    }
+
+    /// As [`map`](Pool::map), for items that can fail.
+    ///
+    /// # Errors
+    ///
+    /// That of the first item, by its index, for which `f` fails: the one that a serial loop would meet. Once an item is
+    /// known to have failed those after it are no longer begun; those before it are, since one of them may be the first.
+    ///
+    /// # Panics
+    ///
+    /// As [`map`](Pool::map).
+    ///
+    /// ```
+    /// let pool = purloin::Pool::new(2)?;
+    /// assert_eq!(pool.try_map(["1", "2"], |text| text.parse::<u8>()), Ok(vec![1, 2]));
+    /// let failed = pool.try_map(["1", "two", "", "256"], |text| text.parse::<u8>().map_err(|_| text));
+    /// assert_eq!(failed, Err("two"));
+    /// # Ok::<(), purloin::BuildError>(())
+    /// ```
+    pub fn try_map<S, F, R, E>(&self, source: S, f: F) -> Result<Vec<R>, E>
+    where
+        S: Source,
+        F: Fn(<S as private::Source>::Item) -> Result<R, E> + Sync,
+        R: Send,
+        E: Send,
+    {
+        let mut held = source.hold();
+        let whole = S::whole(&mut held);
+        match self.in_pool(|worker| map_on::<true, _, _, _, _>(worker, whole, None, &f)) {
+            Ok(results) => Ok(results),
+            Err(Stopped::Failed(error)) => Err(error),
+            Err(Stopped::Cancelled(_)) => unreachable!("nothing limits it"),
+        }
+    }
+
+    /// As [`for_each`](Pool::for_each), for items that can fail.
+    ///
+    /// # Errors
+    ///
+    /// As for [`try_map`](Pool::try_map).
+    ///
+    /// # Panics
+    ///
+    /// As [`map`](Pool::map).
+    ///
+    /// ```
+    /// let pool = purloin::Pool::new(2)?;
+    /// let checked = pool.try_for_each(1..=100, |n| if n % 40 == 0 { Err(n) } else { Ok(()) });
+    /// assert_eq!(checked, Err(40));
+    /// # Ok::<(), purloin::BuildError>(())
+    /// ```
+    pub fn try_for_each<S, F, E>(&self, source: S, f: F) -> Result<(), E>
+    where
+        S: Source,
+        F: Fn(<S as private::Source>::Item) -> Result<(), E> + Sync,
+        E: Send,
+    {
+        self.try_map(source, f).map(drop)
+    }
+
+    /// The results of `map` for all items, combined with `reduce`; `identity` if there are no items.
+    ///
+    /// What is combined with what depends on the number of items alone, so the result is the same to the last bit on any
+    /// number of cores, run after run, also where `reduce` rounds. The items fall into blocks of `b`, the largest power of
+    /// two that is at most a 4096th of their number, and 1 at least, 1024 at most; the last block may be shorter. Within
+    /// a block results are combined from left to right. Of `n` blocks the first `n / 2`, rounded down, are combined with
+    /// the others, and each half is made in the same way. `reduce` always has the results of earlier items on its left.
+    ///
+    /// # Panics
+    ///
+    /// With what `map` or `reduce` panicked with.
+    ///
+    /// ```
+    /// let pool = purloin::Pool::new(2)?;
+    /// let text = "to be or not to be";
+    /// let words: Vec<&str> = text.split(' ').collect();
+    /// assert_eq!(pool.map_reduce(&words, |word| word.len(), 0, |a, b| a + b), 13);
+    /// let all = pool.map_reduce(&words, |word| word.to_string(), String::new(), |a, b| a + &b);
+    /// assert_eq!(all, "tobeornottobe");
+    /// # Ok::<(), purloin::BuildError>(())
+    /// ```
+    pub fn map_reduce<S, M, O, R>(&self, source: S, map: M, identity: R, reduce: O) -> R
+    where
+        S: Source,
+        M: Fn(<S as private::Source>::Item) -> R + Sync,
+        O: Fn(R, R) -> R + Sync,
+        R: Send,
+    {
+        let mut held = source.hold();
+        let whole = S::whole(&mut held);
+        match self.in_pool(|worker| reduce_on::<false, _, _, _, _>(worker, whole, None, &map, &reduce)) {
+            Ok(result) => result.unwrap_or(identity),
+            Err(_) => unreachable!("nothing limits it"),
+        }
+    }
+
+    /// The pool's operations under these options: with a token that cancels them, a deadline, a counter of what is done.
+    ///
+    /// ```
+    /// use purloin::{Options, Pool};
+    /// use std::time::Instant;
+    ///
+    /// let pool = Pool::new(2)?;
+    /// let late = pool.with(Options::new().deadline(Instant::now())).map(0..1000, |n| n);
+    /// assert_eq!(late.unwrap_err().finished, 0);
+    /// # Ok::<(), purloin::BuildError>(())
+    /// ```
+    pub fn with(&self, options: Options) -> With<'_> {
+        With::new(&self.0.0, options)
     }
 
     /// Runs both closures, in parallel if a core is free, and gives both results.

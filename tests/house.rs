@@ -6,8 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules, lowest first: each imports only from those before it. DESIGN.md has its sections in this order.
-const ORDER: [&str; 25] = [
+const ORDER: [&str; 31] = [
     "primitive",
+    "cancel",
     "error",
     "seat",
     "latch",
@@ -28,7 +29,12 @@ const ORDER: [&str; 25] = [
     "blocking",
     "sync",
     "source",
+    "progress",
+    "options",
+    "bounds",
     "map",
+    "reduce",
+    "with",
     "stats",
     "builder",
     "pool",
