@@ -43,7 +43,8 @@ impl<'a> Bounds<'a> {
     pub fn stop_item(&self, at: usize) -> bool {
         self.has_failed_before(at)
             || self.options.is_some_and(|options| {
-                options.limit.is_cancelled() || (at % CLOCK_EVERY == 0 && options.limit.reached_now().is_some())
+                options.limit.is_cancelled()
+                    || (at.is_multiple_of(CLOCK_EVERY) && options.limit.reached_now().is_some())
             })
     }
 

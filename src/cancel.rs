@@ -20,10 +20,10 @@ use std::time::Instant;
 /// server.cancel();
 /// assert!(request.is_cancelled());
 /// ```
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct CancelToken(Arc<Flag>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Flag {
     /// False, then true for good.
     cancelled: AtomicBool,
@@ -33,14 +33,18 @@ struct Flag {
 impl CancelToken {
     /// A token that is not cancelled.
     pub fn new() -> Self {
-        CancelToken::default()
+        CancelToken::below(None)
+    }
+
+    fn below(parent: Option<CancelToken>) -> Self {
+        CancelToken(Arc::new(Flag { cancelled: AtomicBool::new(false), parent }))
     }
 
     /// A token that is cancelled with this one, or on its own. .NET's linked sources and tokio's child tokens are the
     /// model. The way from a token to the first of its line is walked at each look, so keep lines short.
     #[must_use = "a child that nobody holds is gone"]
     pub fn child(&self) -> Self {
-        CancelToken(Arc::new(Flag { cancelled: AtomicBool::new(false), parent: Some(self.clone()) }))
+        CancelToken::below(Some(self.clone()))
     }
 
     /// Cancels this token and its children. Once is enough, and more does no harm.
@@ -60,6 +64,12 @@ impl CancelToken {
             token = flag.parent.as_ref();
         }
         false
+    }
+}
+
+impl Default for CancelToken {
+    fn default() -> Self {
+        CancelToken::new()
     }
 }
 
