@@ -21,9 +21,11 @@ mod core;
 mod deque;
 mod error;
 mod fork;
+mod imap;
 mod job;
 mod join;
 mod latch;
+mod limited;
 mod map;
 mod options;
 mod pool;
@@ -42,6 +44,7 @@ pub mod sync;
 mod task;
 mod thread;
 mod wait;
+mod window;
 mod with;
 mod worker;
 
@@ -49,6 +52,8 @@ pub use blocking::blocking;
 pub use builder::PoolBuilder;
 pub use cancel::{CancelToken, Why};
 pub use error::{BuildError, Cancelled, JoinError, JoinThreadsError};
+pub use imap::{Imap, LimitedImap};
+pub use limited::is_cancelled;
 pub use options::Options;
 pub use pool::{Pool, join, scope, spawn};
 pub use progress::Progress;
@@ -56,7 +61,7 @@ pub use scope::{Scope, ScopedJoinHandle};
 pub use source::Source;
 pub use spawn::JoinHandle;
 pub use stats::Stats;
-pub use with::{With, is_cancelled};
+pub use with::With;
 
 #[cfg(any(doc, doctest))]
 #[doc = include_str!("../DESIGN.md")]
@@ -74,7 +79,7 @@ pub mod internals {
         )*};
     }
     open!(
-        blocking, core, deque, error, fork, job, join, latch, map, primitive, registry, scope, seat, sleep, spawn,
-        sync, task, thread, wait, worker
+        blocking, cancel, core, deque, error, fork, job, join, latch, map, primitive, registry, scope, seat, sleep,
+        spawn, sync, task, thread, wait, window, worker
     );
 }

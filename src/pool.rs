@@ -2,6 +2,7 @@
 
 use crate::builder::PoolBuilder;
 use crate::error::{BuildError, JoinThreadsError};
+use crate::imap::Imap;
 use crate::join::join_on;
 use crate::map::{Stopped, map_on};
 use crate::options::Options;
@@ -257,6 +258,56 @@ impl Pool {
             Ok(result) => result.unwrap_or(identity),
             Err(_) => unreachable!("nothing limits it"),
         }
+    }
+
+    /// The results of `f` for the items of any iterator, in the items' order, lazily: an iterator itself.
+    ///
+    /// Items are taken as results are asked for: at most [`buffer`](Imap::buffer) of them are taken and not yet delivered,
+    /// so the iterator may be endless, and memory does not grow. Each is begun as soon as it is read. `next` reads one item
+    /// for each result that it delivers, and more as long as no result is ready, on this thread, which need not be the
+    /// pool's; it may also run `f` here, as the serial loop would. Dropping the results midway cancels what has not begun.
+    ///
+    /// What goes to other threads outlives this call, so it is `'static`: give shared things to `f` as an `Arc`. For items
+    /// that can be borrowed, and are all there, use [`map`](Pool::map).
+    ///
+    /// # Panics
+    ///
+    /// Not here; the `next` for an item panics with what `f` panicked with for it, and the one after goes on.
+    ///
+    /// ```
+    /// let pool = purloin::Pool::new(2)?;
+    /// let lines = "one\ntwo\nthree".lines().map(str::to_owned);
+    /// let lengths = pool.imap(lines, |line| line.len());
+    /// assert_eq!(lengths.collect::<Vec<_>>(), [3, 3, 5]);
+    /// let first_large = pool.imap(1u64.., |n| n * n).find(|square| *square > 1000);
+    /// assert_eq!(first_large, Some(1024));
+    /// # Ok::<(), purloin::BuildError>(())
+    /// ```
+    pub fn imap<I, F, R>(&self, items: I, f: F) -> Imap<I::IntoIter, R>
+    where
+        I: IntoIterator<Item: Send + 'static>,
+        F: Fn(I::Item) -> R + Send + Sync + 'static,
+        R: Send + 'static,
+    {
+        Imap::new(&self.0.0, items.into_iter(), f, true, Options::new())
+    }
+
+    /// As [`imap`](Pool::imap), with the results in the order in which they are made: one that takes long holds up no other.
+    ///
+    /// ```
+    /// let pool = purloin::Pool::new(2)?;
+    /// let mut squares: Vec<u32> = pool.imap_unordered(0..100, |n| n * n).collect();
+    /// squares.sort_unstable();
+    /// assert!((0..100).map(|n| n * n).eq(squares));
+    /// # Ok::<(), purloin::BuildError>(())
+    /// ```
+    pub fn imap_unordered<I, F, R>(&self, items: I, f: F) -> Imap<I::IntoIter, R>
+    where
+        I: IntoIterator<Item: Send + 'static>,
+        F: Fn(I::Item) -> R + Send + Sync + 'static,
+        R: Send + 'static,
+    {
+        Imap::new(&self.0.0, items.into_iter(), f, false, Options::new())
     }
 
     /// The pool's operations under these options: with a token that cancels them, a deadline, a counter of what is done.

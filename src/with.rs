@@ -2,9 +2,11 @@
 
 use crate::cancel::Limit;
 use crate::error::Cancelled;
-use crate::job::Lineage;
+use crate::imap::{Imap, LimitedImap};
+use crate::limited::within;
 use crate::map::{Partial, Stopped, map_on};
 use crate::options::Options;
+use crate::primitive::Arc;
 use crate::reduce::reduce_on;
 use crate::registry::Registry;
 use crate::source::{Source, private};
@@ -17,16 +19,16 @@ use std::ops::Range;
 /// A pool's operations under [`Options`]: [`Pool::with`](crate::Pool::with).
 ///
 /// Each does what the pool's method of the same name does until its token is cancelled or its deadline has come. From then
-/// on nothing of it begins; what is running goes on to its end, and may ask [`is_cancelled`] to make that soon. The error
+/// on nothing of it begins; what is running goes on to its end, and may ask [`is_cancelled`](crate::is_cancelled) to make that soon. The error
 /// tells how far it got and holds what was done. If all was done by then, there is no error.
 #[derive(Debug)]
 pub struct With<'a> {
-    registry: &'a Registry,
+    registry: &'a Arc<Registry>,
     options: Options,
 }
 
 impl<'a> With<'a> {
-    pub(crate) fn new(registry: &'a Registry, options: Options) -> Self {
+    pub(crate) fn new(registry: &'a Arc<Registry>, options: Options) -> Self {
         With { registry, options }
     }
 
@@ -169,7 +171,39 @@ impl<'a> With<'a> {
         }
     }
 
-    /// As [`Pool::install`](crate::Pool::install): a region in which [`is_cancelled`] tells whether these options stop it.
+    /// As [`Pool::imap`](crate::Pool::imap), with results that are `Ok`, and an `Err` at the end if the options stop it.
+    ///
+    /// ```
+    /// use purloin::{CancelToken, Options, Pool};
+    ///
+    /// let (pool, token) = (Pool::new(2)?, CancelToken::new());
+    /// let mut squares = pool.with(Options::new().token(&token)).imap(0u64.., |n| n * n);
+    /// assert_eq!(squares.by_ref().take(3).collect::<Result<Vec<_>, _>>()?, [0, 1, 4]);
+    /// token.cancel();
+    /// assert!(squares.next().is_some_and(|last| last.is_err()));
+    /// assert!(squares.next().is_none());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn imap<I, F, R>(&self, items: I, f: F) -> LimitedImap<I::IntoIter, R>
+    where
+        I: IntoIterator<Item: Send + 'static>,
+        F: Fn(I::Item) -> R + Send + Sync + 'static,
+        R: Send + 'static,
+    {
+        LimitedImap::new(Imap::new(self.registry, items.into_iter(), f, true, self.options.clone()))
+    }
+
+    /// As [`Pool::imap_unordered`](crate::Pool::imap_unordered), with results as those of [`imap`](With::imap).
+    pub fn imap_unordered<I, F, R>(&self, items: I, f: F) -> LimitedImap<I::IntoIter, R>
+    where
+        I: IntoIterator<Item: Send + 'static>,
+        F: Fn(I::Item) -> R + Send + Sync + 'static,
+        R: Send + 'static,
+    {
+        LimitedImap::new(Imap::new(self.registry, items.into_iter(), f, false, self.options.clone()))
+    }
+
+    /// As [`Pool::install`](crate::Pool::install): a region in which [`is_cancelled`](crate::is_cancelled) tells whether these options stop it.
     /// Open a [`scope`](crate::scope()) or [`join`](crate::join()) in it to have the same there.
     ///
     /// # Errors
@@ -239,41 +273,4 @@ fn before_it_began(limit: &Limit) -> Result<(), Cancelled<()>> {
         Some(why) => Err(Cancelled { done: (), finished: 0, total: Some(0), why }),
         None => Ok(()),
     }
-}
-
-/// Runs `body` under that limit: [`is_cancelled`] finds it there, and in all forks and scopes that are made there.
-pub fn within<R>(worker: &Worker, limit: &Limit, body: impl FnOnce() -> R) -> R {
-    if limit.is_none() {
-        return body();
-    }
-    let node = Lineage::limited(worker.lineage(), limit);
-    worker.under(&node, body)
-}
-
-/// Whether the operation that runs this code has been stopped: see [`Pool::with`](crate::Pool::with). It was if the token
-/// of that operation was cancelled or its deadline has passed, or those of an operation around it, as far as it is of the
-/// same pool or on the same thread. False outside of all operations with options.
-///
-/// For items and tasks that take long: nobody interrupts them. A look costs some nanoseconds, and one at the clock where
-/// there is a deadline.
-///
-/// ```
-/// use purloin::{CancelToken, Options, Pool};
-///
-/// let (pool, token) = (Pool::new(2)?, CancelToken::new());
-/// let seen = pool.with(Options::new().token(&token)).map(0..1, |_| {
-///     let before = purloin::is_cancelled();
-///     token.cancel();
-///     (before, purloin::is_cancelled())
-/// });
-/// assert_eq!(seen.expect("all was done"), [(false, true)]);
-/// # Ok::<(), purloin::BuildError>(())
-/// ```
-pub fn is_cancelled() -> bool {
-    Worker::all_current().any(|worker| {
-        // SAFETY: this thread runs a job at that node, so the node and all above it are alive.
-        unsafe { worker.lineage().as_ref() }
-            // SAFETY: as above.
-            .is_some_and(|node| unsafe { node.is_cancelled() })
-    })
 }

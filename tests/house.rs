@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules, lowest first: each imports only from those before it. DESIGN.md has its sections in this order.
-const ORDER: [&str; 31] = [
+const ORDER: [&str; 34] = [
     "primitive",
     "cancel",
     "error",
@@ -31,9 +31,12 @@ const ORDER: [&str; 31] = [
     "source",
     "progress",
     "options",
+    "limited",
     "bounds",
     "map",
     "reduce",
+    "window",
+    "imap",
     "with",
     "stats",
     "builder",

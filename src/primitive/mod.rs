@@ -97,6 +97,10 @@ pub enum Flaw {
     EndsWhileAway,
     /// The last thread of a pool does not tell those who wait for it.
     WatcherForgotten,
+    /// A runner that finds no item counts itself out a moment later.
+    RunnerLeavesLate,
+    /// An outcome is put in its place, and the consumer, who waits for it, not told.
+    ConsumerForgotten,
 }
 
 /// What a look into a shared queue found.
