@@ -35,6 +35,8 @@ pub enum Flaw {
     LatchSetRelaxed,
     /// `Latch::set` does not wake a parked waiter to whom it gives a job back.
     ReturnedWithoutWake,
+    /// `Latch::retract` writes without looking whether the latch was set meanwhile.
+    RetractedByStore,
     /// `Ticket::claim` looks, then writes.
     ClaimByLoadAndStore,
     /// `Ticket::release` drops a count without ordering the uses before it.
