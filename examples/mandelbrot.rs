@@ -59,7 +59,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let inside = tiles.iter().flat_map(|tile| &tile.steps).filter(|&&steps| steps == MOST_STEPS).count();
     println!("{} points in {} tiles, {inside} of them in the set", WIDTH * HEIGHT, tiles.len());
-    eprintln!("{} threads, {} forks stolen", threads.len(), pool.stats().steals);
+    eprintln!("threads: {}, forks stolen: {}", threads.len(), pool.stats().steals);
     Ok(())
 }
 

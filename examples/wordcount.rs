@@ -7,9 +7,9 @@
 //! prints
 //!
 //! ```text
-//! 112 the
-//! 70 or
-//! 66 of
+//! 100 the
+//! 69 or
+//! 67 of
 //! ```
 //!
 //! Each line's words are counted by themselves, on whichever core, and the counts of neighbours are added up.
