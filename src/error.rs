@@ -1,5 +1,6 @@
 //! What can go wrong, each with its cause and the way out.
 
+use crate::cancel::Why;
 use std::any::Any;
 use std::fmt;
 use std::io;
@@ -217,6 +218,71 @@ impl fmt::Display for JoinError {
 }
 
 impl std::error::Error for JoinError {}
+
+/// An operation was stopped before its end, by its token or its deadline: see [`Pool::with`](crate::Pool::with). What had
+/// been done by then is in `done`.
+///
+/// ```
+/// use purloin::{CancelToken, Options, Pool};
+///
+/// let (pool, token) = (Pool::new(1)?, CancelToken::new());
+/// let stopped = pool.with(Options::new().token(&token)).map(0..100, |n| {
+///     if n == 10 {
+///         token.cancel();
+///     }
+///     n
+/// });
+/// let stopped = stopped.unwrap_err();
+/// assert_eq!(stopped.finished, stopped.done.iter().flatten().count());
+/// assert_eq!(stopped.done.len(), 100);
+/// assert_eq!(stopped.to_string(), "cancelled by its token with 11 of 100 items done");
+/// # Ok::<(), purloin::BuildError>(())
+/// ```
+pub struct Cancelled<T> {
+    /// What was done, as the operation's documentation says: results, each at its item's index, or indices.
+    pub done: T,
+    /// How many items were done.
+    pub finished: usize,
+    /// How many there were, if that was known.
+    pub total: Option<usize>,
+    /// What stopped it.
+    pub why: Why,
+}
+
+impl<T> Cancelled<T> {
+    /// The same with another `done`.
+    pub(crate) fn map<U>(self, f: impl FnOnce(T) -> U) -> Cancelled<U> {
+        Cancelled { done: f(self.done), finished: self.finished, total: self.total, why: self.why }
+    }
+}
+
+impl<T> fmt::Debug for Cancelled<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cancelled")
+            .field("finished", &self.finished)
+            .field("total", &self.total)
+            .field("why", &self.why)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T> fmt::Display for Cancelled<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let why = match self.why {
+            Why::Token => "cancelled by its token",
+            Why::Deadline => "stopped at its deadline",
+        };
+        match self.total {
+            Some(0) => write!(f, "{why} before it began"),
+            Some(total) => {
+                write!(f, "{why} with {} of {total} items done", self.finished)
+            }
+            None => write!(f, "{why} with {} items done", self.finished),
+        }
+    }
+}
+
+impl<T> std::error::Error for Cancelled<T> {}
 
 /// Why [`Pool::join_threads`](crate::Pool::join_threads) came back with threads still alive.
 ///

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 /// The modules, lowest first: each imports only from those before it. DESIGN.md has its sections in this order.
 const ORDER: &[&str] = &[
     "primitive",
+    "cancel",
     "error",
     "seat",
     "slab",
@@ -30,9 +31,18 @@ const ORDER: &[&str] = &[
     "blocking",
     "sync",
     "source",
+    "progress",
+    "options",
+    "limited",
+    "bounds",
     "map",
+    "reduce",
+    "window",
+    "imap",
+    "with",
     "stats",
     "watchdog",
+    "builder",
     "pool",
 ];
 

@@ -6,7 +6,7 @@
 use super::{Arc, Flaw};
 use std::io;
 use std::thread::panicking;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use super::atomic::{AtomicBool, AtomicPtr, AtomicUsize, fence};
 pub use loom::cell::UnsafeCell;
@@ -214,6 +214,11 @@ impl Tick {
 
     /// Never: sharing stays cheap, so the reserve stays full.
     pub fn within(self, _earlier: Tick, _span: Duration) -> bool {
+        false
+    }
+
+    /// Never: a deadline that matters is another thread of the model.
+    pub fn is_past(self, _time: Instant) -> bool {
         false
     }
 }

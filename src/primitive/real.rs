@@ -140,6 +140,11 @@ impl Tick {
     pub fn within(self, earlier: Tick, span: Duration) -> bool {
         self.0.duration_since(earlier.0) < span
     }
+
+    /// Whether that time has come.
+    pub fn is_past(self, time: Instant) -> bool {
+        self.0 >= time
+    }
 }
 
 /// Starts a thread.

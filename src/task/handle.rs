@@ -10,6 +10,7 @@ use crate::worker::{Worker, without_core};
 use std::marker::PhantomData;
 use std::mem::{ManuallyDrop, MaybeUninit};
 use std::ptr::NonNull;
+use std::time::Instant;
 
 /// A task's handle: the right to its result.
 pub struct Handle<T, H: Home> {
@@ -89,6 +90,38 @@ impl<T: Send, H: Home> Handle<T, H> {
             };
             worker.wait_for(&awaited);
         }
+    }
+
+    /// Waits until the deadline at most, and tells whether the task is done by then. It does not run the task itself, which
+    /// could take longer; a core that this thread has goes to others meanwhile.
+    pub fn wait_until(&self, deadline: Instant) -> bool {
+        if self.is_finished() {
+            return true;
+        }
+        if self.fork_generation != fork_generation() {
+            forked();
+        }
+        let latch = &self.head().latch;
+        without_core(|place| {
+            let waiter = Waiter::new(Arc::clone(place.seat()));
+            if latch.announce(&waiter).is_err() {
+                return true;
+            }
+            let mut waits = true;
+            while waiter.verdict().is_none() {
+                let left = deadline.saturating_duration_since(Instant::now());
+                if !left.is_zero() {
+                    place.park_timeout(left);
+                } else if waits && latch.retract(&waiter) {
+                    return false;
+                } else {
+                    // Set at the last moment: the verdict is on its way.
+                    waits = false;
+                    place.park();
+                }
+            }
+            true
+        })
     }
 
     /// Waits as a thread from outside, which has no core to give; or as another pool's worker, which gives its own.
