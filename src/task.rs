@@ -5,7 +5,7 @@ use crate::job::{Job, JobRef, Kind, Lineage, NOBODY, requeue, same};
 use crate::latch::{Latch, Verdict, Waiter};
 use crate::primitive::{Alive, Arc, AtomicUsize, Flaw, Ordering, UnsafeCell, fork_generation, seeded};
 use crate::registry::{Registry, forked};
-use crate::wait::Awaited;
+use crate::wait::{Awaited, wait_until};
 use crate::worker::{Worker, without_core};
 use std::any::Any;
 use std::marker::PhantomData;
@@ -378,27 +378,7 @@ impl<T: Send, H: Home> Handle<T, H> {
         if self.fork_generation != fork_generation() {
             forked();
         }
-        let latch = &self.head().latch;
-        without_core(|place| {
-            let waiter = Waiter::new(Arc::clone(place.seat()));
-            if latch.announce(&waiter).is_err() {
-                return true;
-            }
-            let mut waits = true;
-            while waiter.verdict().is_none() {
-                let left = deadline.saturating_duration_since(Instant::now());
-                if !left.is_zero() {
-                    place.park_timeout(left);
-                } else if waits && latch.retract(&waiter) {
-                    return false;
-                } else {
-                    // Set at the last moment: the verdict is on its way.
-                    waits = false;
-                    place.park();
-                }
-            }
-            true
-        })
+        wait_until(&self.head().latch, deadline)
     }
 
     /// Waits as a thread from outside, which has no core to give; or as another pool's worker, which gives its own.
