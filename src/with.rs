@@ -88,6 +88,7 @@ impl<'a> With<'a> {
     /// assert!(parsed?.is_err(), "not cancelled, and failed at x");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    #[expect(clippy::type_complexity, reason = "one level for each thing that can happen")]
     pub fn try_map<S, F, R, E>(&self, source: S, f: F) -> Result<Result<Vec<R>, E>, Cancelled<Vec<Option<R>>>>
     where
         S: Source,
@@ -116,7 +117,11 @@ impl<'a> With<'a> {
         S: Source,
         F: Fn(<S as private::Source>::Item) + Sync,
     {
-        match self.map_careful(source, |item| Ok::<(), Infallible>(f(item))) {
+        let f = |item| {
+            f(item);
+            Ok::<(), Infallible>(())
+        };
+        match self.map_careful(source, f) {
             Ok(_) => Ok(()),
             Err(Stopped::Failed(never)) => match never {},
             Err(Stopped::Cancelled(cancelled)) => Err(only_indices(cancelled)),

@@ -5,7 +5,7 @@ use crate::error::JoinError;
 use crate::latch::Waiter;
 use crate::primitive::{Arc, Ordering, fork_generation};
 use crate::registry::forked;
-use crate::wait::{Awaited, Thief};
+use crate::wait::{Awaited, Thief, wait_until};
 use crate::worker::{Worker, without_core};
 use std::marker::PhantomData;
 use std::mem::{ManuallyDrop, MaybeUninit};
@@ -101,27 +101,7 @@ impl<T: Send, H: Home> Handle<T, H> {
         if self.fork_generation != fork_generation() {
             forked();
         }
-        let latch = &self.head().latch;
-        without_core(|place| {
-            let waiter = Waiter::new(Arc::clone(place.seat()));
-            if latch.announce(&waiter).is_err() {
-                return true;
-            }
-            let mut waits = true;
-            while waiter.verdict().is_none() {
-                let left = deadline.saturating_duration_since(Instant::now());
-                if !left.is_zero() {
-                    place.park_timeout(left);
-                } else if waits && latch.retract(&waiter) {
-                    return false;
-                } else {
-                    // Set at the last moment: the verdict is on its way.
-                    waits = false;
-                    place.park();
-                }
-            }
-            true
-        })
+        wait_until(&self.head().latch, deadline)
     }
 
     /// Waits as a thread from outside, which has no core to give; or as another pool's worker, which gives its own.

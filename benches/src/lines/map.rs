@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::{Bar, Line};
 use crate::busy::{Seeded, busy};
-use crate::contenders::{Loops, Purloin, Rayon, Runtime, Serial};
+use crate::contenders::{Loops, Purloin, Rayon, Serial};
 use crate::contest::{Contest, Options, Outcome, median};
 use crate::report::Figures;
 
