@@ -85,7 +85,7 @@ fn the_window_is_strict() {
         for buffer in [1, 2, 3, 16] {
             for ordered in [true, false] {
                 let taken = AtomicUsize::new(0);
-                let items = (0..500).inspect(|_| drop(taken.fetch_add(1, Ordering::Relaxed)));
+                let items = (0..500).inspect(|_| _ = taken.fetch_add(1, Ordering::Relaxed));
                 let mut results =
                     if ordered { pool.imap(items, |n| n) } else { pool.imap_unordered(items, |n| n) }.buffer(buffer);
                 assert_eq!(taken.load(Ordering::Relaxed), 0, "lazy");
