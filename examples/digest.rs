@@ -115,20 +115,20 @@ fn run(args: &Args, pool: &Pool) -> io::Result<ExitCode> {
     });
 
     let mut out = BufWriter::new(io::stdout().lock());
-    let mut failures = 0;
+    let (mut done, mut failures) = (0, 0);
     for result in digests.buffer(AHEAD) {
         let complaint = match result {
             Ok(Ok((file, Ok(digest)))) => {
                 out.write_all(&line(&digest, &file))?;
+                done += 1;
                 continue;
             }
             Ok(Ok((file, Err(error)))) => Complaint(escape(&file), error.to_string()),
             Ok(Err(complaint)) => complaint,
-            Err(cancelled) => {
+            Err(_) => {
                 out.flush()?;
                 bar.finish_and_clear();
-                let written = cancelled.finished - cancelled.done.len();
-                complain(b"interrupted", &format!("the first {written} files are done"));
+                complain(b"interrupted", &format!("{done} files are done"));
                 return Ok(ExitCode::from(INTERRUPTED));
             }
         };

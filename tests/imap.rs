@@ -85,7 +85,7 @@ fn the_window_is_strict() {
         for buffer in [1, 2, 3, 16] {
             for ordered in [true, false] {
                 let taken = AtomicUsize::new(0);
-                let items = (0..500).inspect(|_| drop(taken.fetch_add(1, Ordering::Relaxed)));
+                let items = (0..500).inspect(|_| _ = taken.fetch_add(1, Ordering::Relaxed));
                 let mut results =
                     if ordered { pool.imap(items, |n| n) } else { pool.imap_unordered(items, |n| n) }.buffer(buffer);
                 assert_eq!(taken.load(Ordering::Relaxed), 0, "lazy");
@@ -245,6 +245,11 @@ fn on_a_pool_that_has_ended() {
         assert!(before.eq(1..100));
         assert!(ended.imap(0..100, |n| n).eq(0..100));
         assert_eq!(ended.imap_unordered(0..100, |n| n).sum::<i32>(), 4950);
+        let dropped = Pool::new(pool.cores()).expect("a pool");
+        let mut outlives = dropped.imap(0..100, |n| n);
+        assert_eq!(outlives.next(), Some(0));
+        drop(dropped);
+        assert!(outlives.eq(1..100));
         let roomy = Pool::builder().cores(pool.cores()).stack_size(4 << 20).build().expect("a pool");
         assert!(roomy.imap(0..100, |n| n).eq(0..100));
         roomy.terminate();

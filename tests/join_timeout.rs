@@ -70,7 +70,7 @@ fn beside_the_end() {
             while let Err(again) = task {
                 task = again.join_timeout(Duration::from_micros(round % 50));
             }
-            assert_eq!(task.ok().expect("done").expect("no panic"), round);
+            assert_eq!(task.expect("done").expect("no panic"), round);
         }
     });
 }
