@@ -10,10 +10,11 @@
 //! ```
 //!
 //! Read in this order: [`contenders`] (what a runtime is here), [`contest`] (how samples are taken), [`lines`] (the
-//! work, and the bar that each piece of work sets), [`report`] (table and JSON). [`busy`], [`usage`] and [`heap`] are
-//! the instruments.
+//! work, and the bar that each piece of work sets), [`report`] (table and JSON). [`busy`], [`contend`], [`usage`] and
+//! [`heap`] are the instruments.
 
 pub mod busy;
+pub mod contend;
 pub mod contenders;
 pub mod contest;
 pub mod heap;

@@ -1,16 +1,21 @@
 //! The lines of the comparison: what work, on whom, and what purloin must reach.
 
 mod allocations;
+mod blocking;
 mod burst;
 mod chain;
 mod fib;
 mod hunger;
 mod idle;
 mod matmul;
+mod mutex;
 mod pending;
 mod queens;
+mod queue;
 mod quicksort;
 mod region;
+mod rwlock;
+mod semaphore;
 mod skynet;
 mod spawns;
 mod tree;
@@ -109,6 +114,11 @@ pub fn all() -> impl Iterator<Item = &'static Line> {
         matmul::LINES,
         wide::LINES,
         allocations::LINES,
+        mutex::LINES,
+        rwlock::LINES,
+        semaphore::LINES,
+        queue::LINES,
+        blocking::LINES,
     ]
     .into_iter()
     .flatten()
