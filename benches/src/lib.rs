@@ -17,6 +17,7 @@ pub mod busy;
 pub mod contend;
 pub mod contenders;
 pub mod contest;
+pub mod hangs;
 pub mod heap;
 pub mod lines;
 pub mod report;
