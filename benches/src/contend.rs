@@ -86,6 +86,32 @@ pub fn together(options: Options, threads: usize, turn: impl Fn(usize) + Sync) -
     })
 }
 
+/// Runs `part` of each index below `threads` on a thread of its own, and gives the time from the moment when the first of
+/// them set out until the last was done; they set out together.
+///
+/// # Panics
+///
+/// If one of them does.
+pub fn race(threads: usize, part: impl Fn(usize) + Sync) -> Duration {
+    let barrier = Barrier::new(threads);
+    let (barrier, part) = (&barrier, &part);
+    let spans: Vec<(Instant, Instant)> = thread::scope(|scope| {
+        let racer = |index| {
+            scope.spawn(move || {
+                barrier.wait();
+                let begun = Instant::now();
+                part(index);
+                (begun, Instant::now())
+            })
+        };
+        let racers: Vec<_> = (0..threads).map(racer).collect();
+        racers.into_iter().map(|racer| racer.join().expect("no panic")).collect()
+    });
+    let begun = spans.iter().map(|span| span.0).min();
+    let ended = spans.iter().map(|span| span.1).max();
+    begun.zip(ended).map_or(Duration::ZERO, |(begun, ended)| ended - begun)
+}
+
 /// What a thread does between two turns, lest one has what all want for itself: about 10 ns.
 #[inline(always)]
 #[must_use]

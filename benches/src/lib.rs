@@ -5,13 +5,15 @@
 //! cargo rivals --list                                 # the lines and their bars
 //! cargo rivals --only fib --rounds 21 --json fib.json
 //! cargo rivals --quick                                # a smoke run of seconds
+//! cargo hangs                                         # what hangs elsewhere: a table in Markdown
+//! cargo hangs --quick                                 # that nothing of it hangs here
 //! # With Forte as one more rival, which asks for a newer Rust but builds with this one:
 //! cargo run --release --package purloin-benches --features forte --ignore-rust-version
 //! ```
 //!
 //! Read in this order: [`contenders`] (what a runtime is here), [`contest`] (how samples are taken), [`lines`] (the
 //! work, and the bar that each piece of work sets), [`report`] (table and JSON). [`busy`], [`contend`], [`usage`] and
-//! [`heap`] are the instruments.
+//! [`heap`] are the instruments. [`hangs`] stands apart: what ends, and not how fast.
 
 pub mod busy;
 pub mod contend;

@@ -77,12 +77,22 @@ fn taken(options: Options, unit: &'static str, sample: fn(usize, &mut dyn FnMut(
     let mut contest = Contest::new(options);
     contest.enter(Serial::NAME, move || sample(2 * each, &mut || (0..2 * each).for_each(|turn| _ = black_box(turn))));
     let pool = Purloin::start(1);
-    let task = move || (0..each).for_each(|_| purloin::blocking(|| ()));
-    contest.enter(Purloin::NAME, move || sample(2 * each, &mut || pool.scope(2, task, || ())));
+    contest.enter(Purloin::NAME, move || sample(2 * each, &mut || hand_back_and_forth(&pool, each)));
     contest.enter("threads", move || sample(2 * each, &mut || pass_back_and_forth(each)));
     let outcome = contest.hold();
     let values = vec![outcome.ratio(Purloin::NAME, "threads")];
     Figures { unit, outcome, values }
+}
+
+/// Two tasks on one core, each of which blocks for no time and so lets the other go on, so many times.
+pub fn hand_back_and_forth(pool: &Purloin, times: usize) {
+    let both = purloin::sync::Barrier::new(2);
+    let task = || {
+        // Else one could be done before the other begins.
+        both.wait();
+        (0..times).for_each(|_| purloin::blocking(|| ()));
+    };
+    pool.scope(2, &task, || ());
 }
 
 /// The least that this can cost: two threads, of which each lets the other go on and then parks, so many times.

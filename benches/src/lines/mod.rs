@@ -26,6 +26,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+pub use self::blocking::hand_back_and_forth;
 pub use self::fib::{fib, forks};
 use crate::contest::Options;
 use crate::report::Figures;

@@ -2,13 +2,11 @@
 
 use std::collections::VecDeque;
 use std::hint::black_box;
-use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::thread;
 use std::time::Instant;
 
 use super::{Bar, Line};
-use crate::contend::alone;
+use crate::contend::{alone, race};
 use crate::contenders::{Purloin, Rayon, Scopes};
 use crate::contest::{Contest, Options};
 use crate::report::Figures;
@@ -141,20 +139,8 @@ fn on(options: Options, threads: usize, bound: Option<usize>) -> Figures {
     fn enter<C: Channel>(contest: &mut Contest<'_>, bound: Option<usize>, threads: usize, values: usize) {
         let queue = C::new(bound);
         contest.enter(C::NAME, move || {
-            let barrier = Barrier::new(threads + 1);
-            let mut start = Instant::now();
-            thread::scope(|scope| {
-                for index in 0..threads {
-                    let (queue, barrier) = (&queue, &barrier);
-                    scope.spawn(move || {
-                        barrier.wait();
-                        part(queue, index, values);
-                    });
-                }
-                barrier.wait();
-                start = Instant::now();
-            });
-            start.elapsed().as_secs_f64() * 1e9 / (threads / 2 * values) as f64
+            let time = race(threads, |index| part(&queue, index, values));
+            time.as_secs_f64() * 1e9 / (threads / 2 * values) as f64
         });
     }
     let values = options.size(1_000_000, 800) / threads;
