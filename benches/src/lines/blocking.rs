@@ -92,7 +92,7 @@ pub fn hand_back_and_forth(pool: &Purloin, times: usize) {
         both.wait();
         (0..times).for_each(|_| purloin::blocking(|| ()));
     };
-    pool.scope(2, &task, || ());
+    pool.scope(2, task, || ());
 }
 
 /// The least that this can cost: two threads, of which each lets the other go on and then parks, so many times.
