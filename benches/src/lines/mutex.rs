@@ -18,19 +18,19 @@ pub const LINES: &[Line] = &[
     },
     Line {
         name: "mutex-2",
-        work: "the same lock on 2 threads, 10 ns of work between",
+        work: "the same lock on 2 threads, 5 ns of work between",
         bars: CONTENDED,
         run: |o| on(o, 2),
     },
     Line {
         name: "mutex-4",
-        work: "the same lock on 4 threads, 10 ns of work between",
+        work: "the same lock on 4 threads, 5 ns of work between",
         bars: CONTENDED,
         run: |o| on(o, 4),
     },
     Line {
         name: "mutex-16",
-        work: "the same lock on 16 threads, 10 ns of work between",
+        work: "the same lock on 16 threads, 5 ns of work between",
         bars: CONTENDED,
         run: |o| on(o, 16),
     },

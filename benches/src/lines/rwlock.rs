@@ -13,19 +13,19 @@ pub const LINES: &[Line] = &[
     Line { name: "rwlock-write", work: "lock for writing, change a word, unlock, 1 thread", bars: BESIDE, run: write },
     Line {
         name: "rwlock-2",
-        work: "15 reads to a write, 10 ns of work between, 2 threads",
+        work: "15 reads to a write, 5 ns of work between, 2 threads",
         bars: BESIDE,
         run: |o| on(o, 2),
     },
     Line {
         name: "rwlock-4",
-        work: "15 reads to a write, 10 ns of work between, 4 threads",
+        work: "15 reads to a write, 5 ns of work between, 4 threads",
         bars: BESIDE,
         run: |o| on(o, 4),
     },
     Line {
         name: "rwlock-16",
-        work: "15 reads to a write, 10 ns of work between, 16 threads",
+        work: "15 reads to a write, 5 ns of work between, 16 threads",
         bars: BESIDE,
         run: |o| on(o, 16),
     },

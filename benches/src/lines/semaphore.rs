@@ -28,19 +28,19 @@ pub const LINES: &[Line] = &[
     },
     Line {
         name: "semaphore-2",
-        work: "the same permit on 2 threads, 10 ns between",
+        work: "the same permit on 2 threads, 5 ns between",
         bars: OVER_TOKIO,
         run: |o| on(o, 2),
     },
     Line {
         name: "semaphore-4",
-        work: "the same permit on 4 threads, 10 ns between",
+        work: "the same permit on 4 threads, 5 ns between",
         bars: OVER_TOKIO,
         run: |o| on(o, 4),
     },
     Line {
         name: "semaphore-16",
-        work: "the same permit on 16 threads, 10 ns between",
+        work: "the same permit on 16 threads, 5 ns between",
         bars: OVER_TOKIO,
         run: |o| on(o, 16),
     },
