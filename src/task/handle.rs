@@ -10,6 +10,7 @@ use crate::wait::{Awaited, Thief, wait_until};
 use crate::worker::{Worker, without_core};
 use std::marker::PhantomData;
 use std::mem::{ManuallyDrop, MaybeUninit};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 use std::time::Instant;
 
@@ -116,12 +117,13 @@ impl<T: Send, H: Home> Handle<T, H> {
                 return;
             }
             // A pool that is gone has run or cancelled the task. Tasks of a pool with stacks of a size need its threads.
-            let registry = find(self.head().home.registry()).filter(|registry| registry.options.stack_size.is_none());
-            let mut stand_in = registry.as_deref().map(|registry| StandIn::enter(registry, place));
+            let registry = find(self.head().home.registry()).map(|registry| Kept(ManuallyDrop::new(registry)));
+            let registry = registry.as_ref().map(|kept| &**kept.0).filter(|pool| pool.options.stack_size.is_none());
+            let mut stand_in = registry.map(|registry| StandIn::enter(registry, place));
             while waiter.verdict().is_none() {
                 place.park();
                 let Some(core) = stand_in.as_mut().and_then(StandIn::take_core) else { continue };
-                let Some(registry) = registry.as_deref() else { continue };
+                let Some(registry) = registry else { continue };
                 // Relaxed: a hint. A task that somebody has begun needs no second thread.
                 let begun = self.head().state.load(Ordering::Relaxed) & CLAIMED != 0;
                 if !begun && self.head().latch.retract(&waiter) {
@@ -130,6 +132,21 @@ impl<T: Send, H: Home> Handle<T, H> {
                 registry.give_back(core);
             }
         });
+    }
+}
+
+/// A count on a registry that may turn out to be the last: what the pool's hooks own is then dropped here. If that panics, the
+/// panic hook tells of it, and it is no business of whoever waits for a task.
+struct Kept(ManuallyDrop<Arc<Registry>>);
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        // SAFETY: taken once, here.
+        let registry = unsafe { ManuallyDrop::take(&mut self.0) };
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(registry))) {
+            // Its drop could panic in its turn.
+            std::mem::forget(payload);
+        }
     }
 }
 
