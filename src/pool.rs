@@ -560,19 +560,23 @@ where
 {
     match Worker::current() {
         Some(worker) => join_on(worker, a, b),
-        None => join_globally(a, b),
+        None => join_without_core(a, b),
     }
 }
 
 #[cold]
-fn join_globally<A, B, RA, RB>(a: A, b: B) -> (RA, RB)
+fn join_without_core<A, B, RA, RB>(a: A, b: B) -> (RA, RB)
 where
     A: FnOnce() -> RA + Send,
     B: FnOnce() -> RB + Send,
     RA: Send,
     RB: Send,
 {
-    Pool::global().join(a, b)
+    match Worker::all_current().next() {
+        // In `blocking`.
+        Some(worker) => in_pool(worker.registry(), |worker| join_on(worker, a, b)),
+        None => Pool::global().join(a, b),
+    }
 }
 
 /// [`Pool::scope`] on the pool of this thread, else on [`Pool::global`].
@@ -591,8 +595,8 @@ where
     F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T + Send,
     T: Send,
 {
-    match Worker::current() {
-        Some(worker) => scope_on(worker, f),
+    match Worker::all_current().next() {
+        Some(worker) => in_pool(worker.registry(), |worker| scope_on(worker, f)),
         None => Pool::global().scope(f),
     }
 }
@@ -608,7 +612,7 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    match Worker::current() {
+    match Worker::all_current().next() {
         Some(worker) => spawn_in(worker.registry(), f),
         None => Pool::global().spawn(f),
     }

@@ -154,6 +154,9 @@ impl Worker {
 /// Waits until the latch is set, or until the deadline, and tells whether it is set. Runs nothing meanwhile, and a core that
 /// this thread has goes to others.
 pub fn wait_until(latch: &Latch, deadline: Instant) -> bool {
+    if latch.verdict().is_some() || deadline <= Instant::now() {
+        return latch.verdict().is_some();
+    }
     without_core(|place| {
         let waiter = Waiter::new(Arc::clone(place.seat()));
         if latch.announce(&waiter).is_err() {

@@ -40,8 +40,9 @@ impl Watchdog {
     fn watch(&self, registry: &Registry) {
         let (mut last, mut told) = (None, None);
         loop {
-            let next = Instant::now() + self.period;
-            if with_place(|place| registry.wait_for_threads(place, Some(next))) == 0 {
+            // A period beyond the end of time has no second look.
+            let next = Instant::now().checked_add(self.period);
+            if with_place(|place| registry.wait_for_threads(place, next)) == 0 {
                 return;
             }
             let now = registry.sleep.standstill();

@@ -82,14 +82,14 @@ impl Worker {
     pub fn enter<R>(registry: &Registry, core: usize, body: impl FnOnce(&Worker) -> R) -> R {
         let worker = Worker::new(registry);
         worker.hold(core);
-        let _settle = Settle;
+        let _settle = Settle::new(None);
         let _leave = Leave(&worker);
         worker.on_top(|| body(&worker))
     }
 
     /// Makes this thread that worker again, which it was before it entered another pool, for the time of `body`.
     pub fn resume<R>(&self, body: impl FnOnce(&Worker) -> R) -> R {
-        let _settle = Settle;
+        let _settle = Settle::new(None);
         self.on_top(|| {
             settle();
             body(self)
@@ -289,21 +289,27 @@ pub fn wait_for_core(place: &Place, patience: Duration, borrow: impl Fn() -> Opt
     }
 }
 
-/// Settles when it is dropped: on the way back, of a panic too.
-struct Settle;
+/// Brings the thread back, when it is dropped, to what it had before, on the way back of a panic too: a core, or, within
+/// `blocking`, none.
+struct Settle<'a> {
+    held: bool,
+    place: Option<&'a Place>,
+}
 
-/// The same for a thread that is known at that place.
-struct SettleAt<'a>(&'a Place);
-
-impl Drop for SettleAt<'_> {
-    fn drop(&mut self) {
-        settle_at(self.0);
+impl<'a> Settle<'a> {
+    fn new(place: Option<&'a Place>) -> Self {
+        let held = Entry::workers().next().is_some_and(|worker| !worker.core.get().is_null());
+        Settle { held, place }
     }
 }
 
-impl Drop for Settle {
+impl Drop for Settle<'_> {
     fn drop(&mut self) {
-        settle();
+        match self.place {
+            _ if !self.held && !seeded(Flaw::CoreTakenBackWithin) => Entry::workers().for_each(Worker::give_core),
+            Some(place) => settle_at(place),
+            None => settle(),
+        }
     }
 }
 
@@ -316,7 +322,7 @@ pub fn without_core<R>(blocking: impl FnOnce(&Place) -> R) -> R {
 /// The same for a thread that is known at that place.
 pub fn without_core_at<R>(place: &Place, blocking: impl FnOnce() -> R) -> R {
     let all = if seeded(Flaw::OuterCoresKept) { 1 } else { usize::MAX };
+    let _settle = Settle::new(Some(place));
     Entry::workers().take(all).for_each(Worker::give_core);
-    let _settle = SettleAt(place);
     blocking()
 }

@@ -164,6 +164,34 @@ fn who_waits_for_a_task_stands_in() {
     explore("stand-in", BOUND_OF_LARGE, 20, &[0, 1], &["the task was run"], stand_in);
 }
 
+/// A thread that blocks does something within that gives up a core in its turn, and comes back from it. A task that is to end
+/// the wait needs the core all the same.
+fn blocked_within(main: usize, seen: Seen) {
+    let (registry, places) = registry(1, 2);
+    let core = busy(&registry, &places[0]);
+    let owner = role(move || {
+        let (done, wait) = signal();
+        Worker::enter(&registry, core, |worker| {
+            drop(spawn_in(worker.registry(), move || {
+                settled();
+                done.give();
+            }));
+            without_core(|_| {
+                without_core(|_| ());
+                wait.wait();
+            });
+        });
+        seen[0].hit();
+        registry.close();
+    });
+    play(main, vec![owner, nobody()]);
+}
+
+#[test]
+fn who_blocks_has_no_core_until_the_end() {
+    explore("blocked within", BOUND_OF_LARGE, 20, &[0, 1], &["the wait has ended"], blocked_within);
+}
+
 /// Two threads take turns with one core, each blocked until the other has got on.
 fn turns(main: usize, seen: Seen) {
     let (registry, places) = registry(1, 2);
@@ -355,6 +383,7 @@ fn all_cores_are_given_up() {
 const CASES: &[Case] = &[
     deadlock(Flaw::ReturnedToOwnerAlone, &[0, 1], refused_fork_left_behind),
     deadlock(Flaw::StandInForgotten, &[0, 1], stand_in),
+    deadlock(Flaw::CoreTakenBackWithin, &[0, 1], blocked_within),
     deadlock(Flaw::HandOverForgetsPrivate, &[0, 1], forks_left_behind),
     deadlock(Flaw::GiveIgnoresResuming, &[0, 1], forks_left_behind),
     deadlock(Flaw::GiveIgnoresResuming, &[0, 1], turns),

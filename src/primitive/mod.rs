@@ -97,6 +97,8 @@ pub enum Flaw {
     HangsUpSilently,
     /// A thread that waits for a core of one pool keeps those of others.
     WaitsHoldingCores,
+    /// A thread that gave its core up for as long as it blocks takes one when something within that ends.
+    CoreTakenBackWithin,
     /// A thread that blocks keeps the cores that it holds in the pools around the innermost.
     OuterCoresKept,
     /// A thread that comes for more of a scope's tasks does not tell how many have ended.

@@ -9,7 +9,7 @@ pub struct Closed;
 
 impl fmt::Display for Closed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("it has been closed, and gives nothing any more")
+        f.write_str("the semaphore or queue has been closed, and gives nothing any more")
     }
 }
 

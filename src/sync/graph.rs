@@ -137,9 +137,12 @@ pub struct Deadlock {
 impl fmt::Display for Deadlock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let [own] = &self.cycle[..] {
-            return write!(f, "deadlock: a thread locks again what it holds\n  {own}");
+            return write!(f, "deadlock: a thread locks again what it holds: drop the first guard before\n  {own}");
         }
-        f.write_str("deadlock: each of these threads waits for a lock that the next one holds")?;
+        f.write_str(
+            "deadlock: each of these threads waits for a lock that the next one holds: take them in one order, or use \
+             try_lock_for",
+        )?;
         self.cycle.iter().try_for_each(|waiting| write!(f, "\n  {waiting}"))
     }
 }

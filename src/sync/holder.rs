@@ -85,6 +85,9 @@ pub fn acquire(wish: &Wish<'_>, step: &mut dyn FnMut(Step) -> bool) -> bool {
     if looks(step) {
         return true;
     }
+    if wish.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+        return false;
+    }
     with_place(|place| {
         // Others should not have to wait until there is a core for this thread. It gives way once, so that it is not
         // overtaken for ever, and never with a deadline, by which it might not have the lock again.

@@ -159,6 +159,9 @@ pub fn wait(place: &Place, call: &Call, deadline: Option<Instant>, what: What) -
         }
         pause(round);
     }
+    if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+        return call.is_answered();
+    }
     let noted = WAITS_NOTED.then(|| graph::note(what, deadline.is_some()));
     without_core_at(place, || {
         // Over before the thread has a core again.

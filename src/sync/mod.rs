@@ -1,5 +1,13 @@
 //! Synchronisation between tasks, in both styles: monitors and semaphores. All of it may be used from any thread; a task
 //! that blocks here gives its core to another thread at once, and takes a core again when it goes on.
+//!
+//! Each task that waits keeps its thread, though not its core. A pool has at most
+//! [`max_threads`](crate::PoolBuilder::max_threads), by default 256 beyond its cores. If so many wait that the one which would
+//! let them go on finds no thread to begin on, they wait for ever, as threads of the operating system would:
+//! [`waiting`] and [`PoolBuilder::watchdog`](crate::PoolBuilder::watchdog) tell so.
+//!
+//! A wait with a time-out ends when the time is up, but a task then waits for a core to go on with. Deadlines and tokens of
+//! [`Options`](crate::Options) do not end waits: an item that may wait for long should do so with a time-out.
 
 mod barrier;
 mod closed;

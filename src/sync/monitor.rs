@@ -59,7 +59,8 @@ struct Waiter {
     seen: u64,
 }
 
-/// The state of a [`Monitor`], for a closure inside. To use it mutably counts as a change.
+/// The state of a [`Monitor`], for a closure inside. To use it mutably counts as a change. Changes by interior mutability (of
+/// a `Cell`, or an atomic) are not seen, and wake nobody: take it as `mut` for those as well.
 #[derive(Debug)]
 pub struct MonitorState<'a, T> {
     state: &'a mut T,

@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 ///
 /// Waiting is as with [`Mutex`](super::Mutex): the core goes to others meanwhile. As soon as a writer waits, no more readers are let in,
 /// so readers cannot keep writers away for ever. For the same reason a thread must not lock for reading what it has locked
-/// for reading already: if a writer has come in between, both wait for ever. That is not reported: of readers, nobody notes
-/// who they are.
+/// for reading already: if a writer has come in between, both wait for ever. Nor can it lock for writing what it has locked
+/// for reading: drop the guard first. That is not reported: of readers, nobody notes who they are.
 ///
 /// A panic while the lock is held unlocks it; there is no poisoning.
 ///

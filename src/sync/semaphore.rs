@@ -308,6 +308,9 @@ impl Semaphore {
     #[cold]
     #[track_caller]
     fn acquire_slowly(&self, permits: usize, timeout: Option<Duration>) -> Outcome {
+        if self.is_closed() {
+            return Outcome::Closed;
+        }
         assert!(
             permits <= self.bound,
             "{permits} permits are asked for: the semaphore never has more than {}",

@@ -8,7 +8,7 @@ pub struct TimedOut;
 
 impl fmt::Display for TimedOut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the time was up before it happened")
+        f.write_str("the time was up before the event or latch was set")
     }
 }
 
