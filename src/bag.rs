@@ -4,7 +4,8 @@
 //! the young end to the old one many at a time. All of them can be had at every moment, whichever end they are at.
 
 use crate::job::JobRef;
-use crate::primitive::{CachePadded, Flaw, MOVED_AT_ONCE, Mutex, MutexGuard, seeded};
+use crate::primitive::{Arc, CachePadded, Flaw, MOVED_AT_ONCE, Mutex, MutexGuard, seeded};
+use crate::seat::Seat;
 use std::collections::VecDeque;
 
 /// Where both locks are held, the old end's is taken first.
@@ -21,6 +22,18 @@ struct Young {
     pending: usize,
     /// An offer of these tasks is in some deque, or in the injector, or about to be put there.
     offered: bool,
+    /// The thread that waits for the scope, and sleeps.
+    opener: Option<Arc<Seat>>,
+}
+
+/// What the caller must do about tasks that are in the bag.
+#[derive(Debug)]
+#[must_use = "tasks may be left to nobody"]
+pub struct Due {
+    /// Make an offer.
+    pub offer: bool,
+    /// Wake the thread that waits for the scope: nobody else may come for the tasks.
+    pub opener: Option<Arc<Seat>>,
 }
 
 /// At which end a thread takes its tasks.
@@ -43,6 +56,11 @@ pub struct Next {
 }
 
 impl Young {
+    /// What is due now that there is a task.
+    fn due(&mut self) -> Due {
+        Due { offer: !std::mem::replace(&mut self.offered, true), opener: self.opener.take() }
+    }
+
     /// Counts the ends of tasks; tells whether these were the last.
     fn count_ended(&mut self, ended: usize) -> bool {
         self.pending -= ended;
@@ -53,7 +71,7 @@ impl Young {
 impl Bag {
     /// An empty bag, of a scope that has begun.
     pub fn new() -> Self {
-        let young = Young { tasks: VecDeque::new(), pending: 1, offered: false };
+        let young = Young { tasks: VecDeque::new(), pending: 1, offered: false, opener: None };
         Bag { young: CachePadded::new(Mutex::new(young)), old: CachePadded::new(Mutex::new(VecDeque::new())) }
     }
 
@@ -68,19 +86,29 @@ impl Bag {
         (old, young)
     }
 
-    /// Adds a task that has not been in the bag, and is pending from now on. Tells whether the caller must make an offer.
-    pub fn add(&self, task: JobRef) -> bool {
+    /// Adds a task that has not been in the bag, and is pending from now on.
+    pub fn add(&self, task: JobRef) -> Due {
         let mut young = self.young.lock();
         young.tasks.push_back(task);
         young.pending += 1;
-        !std::mem::replace(&mut young.offered, true)
+        young.due()
     }
 
-    /// Puts a task back. Tells whether the caller must make an offer.
-    pub fn put_back(&self, task: JobRef) -> bool {
+    /// Puts a task back.
+    pub fn put_back(&self, task: JobRef) -> Due {
         let mut young = self.young.lock();
         young.tasks.push_back(task);
-        !std::mem::replace(&mut young.offered, true)
+        young.due()
+    }
+
+    /// The thread that waits for the scope is about to sleep: it looks once more, and then is to be called for tasks.
+    pub fn leave_seat(&self, seat: &Arc<Seat>) {
+        self.young.lock().opener = Some(Arc::clone(seat));
+    }
+
+    /// Whether that thread has been called.
+    pub fn is_called(&self) -> bool {
+        self.young.lock().opener.is_none()
     }
 
     /// A task for a thread that has used an offer up, and whether the next offer is due now, since tasks are left; if not,
@@ -98,11 +126,11 @@ impl Bag {
         (task, again)
     }
 
-    /// Whether the caller must make an offer of what is left.
-    pub fn offer_is_due(&self) -> bool {
+    /// For a thread that stops: what is due if tasks are left.
+    pub fn leave(&self) -> Option<Due> {
         let (old, mut young) = self.both();
         let any = !old.is_empty() || !young.tasks.is_empty();
-        any && !std::mem::replace(&mut young.offered, true)
+        any.then(|| young.due())
     }
 
     /// Ends an offer that its holder will not use, unless tasks are left; tells whether it did.

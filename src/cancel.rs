@@ -30,6 +30,16 @@ struct Flag {
     parent: Option<CancelToken>,
 }
 
+impl Drop for Flag {
+    /// A long line goes one by one, and not on the stack.
+    fn drop(&mut self) {
+        let mut parent = self.parent.take();
+        while let Some(CancelToken(flag)) = parent {
+            parent = Arc::into_inner(flag).and_then(|mut flag| flag.parent.take());
+        }
+    }
+}
+
 impl CancelToken {
     /// A token that is not cancelled.
     pub fn new() -> Self {

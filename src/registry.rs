@@ -86,7 +86,9 @@ impl Registry {
         ROSTER.add(Weak::clone(&registry.itself));
         for started in 0..registry.size() {
             let place = Place::new();
-            registry.sleep.enlist(place.seat());
+            // A thread that is in its hook can't be woken for work.
+            let ready = registry.options.on_thread_start.is_none();
+            registry.sleep.enlist(ready.then(|| place.seat()));
             if let Err(source) = registry.start_thread(place, None) {
                 registry.sleep.start_failed(None);
                 registry.close();

@@ -1,13 +1,14 @@
 //! Scopes: any number of tasks that may borrow from the caller, all of them over when the scope is.
 
-use crate::bag::{Bag, End};
+use crate::bag::{Bag, Due, End};
 use crate::error::JoinError;
 use crate::job::{Helped, Job, JobRef, Kind, Lineage, same};
 use crate::latch::{Latch, Verdict};
-use crate::primitive::{AtomicUsize, Flaw, Mutex, Ordering, TrackedArc, seeded};
+use crate::primitive::{Arc, AtomicUsize, Flaw, Mutex, Ordering, TrackedArc, seeded};
 use crate::registry::Registry;
+use crate::seat::Seat;
 use crate::task::{self, Handle, Home};
-use crate::wait::{Awaited, Thief};
+use crate::wait::{Awaited, Own, Thief};
 use crate::worker::Worker;
 use std::any::Any;
 use std::fmt;
@@ -45,8 +46,15 @@ static OFFER: Kind = Kind { run: run_offer, help: help_offer, unmoor: same, canc
 impl Shared {
     /// Adds a task, and makes an offer if there is none.
     fn add(this: &TrackedArc<Shared>, task: JobRef) {
-        if this.bag.add(task) {
+        Shared::see_to(this, this.bag.add(task));
+    }
+
+    fn see_to(this: &TrackedArc<Shared>, due: Due) {
+        if due.offer {
             Shared::offer(this);
+        }
+        if let Some(opener) = due.opener {
+            opener.unpark();
         }
     }
 
@@ -65,7 +73,9 @@ impl Shared {
     /// Runs tasks that nobody has begun, beginning with `task`, until there are none or `enough` says so; tells whether it
     /// did.
     fn drain(&self, end: End, mut task: Option<JobRef>, enough: impl Fn() -> bool) -> bool {
-        self.note_thief();
+        if end == End::Old && task.is_some() {
+            self.note_thief();
+        }
         let mut ended = 0;
         while let Some(entry) = task {
             // SAFETY: taken out of the bag, so the right to it is ours.
@@ -84,10 +94,22 @@ impl Shared {
         false
     }
 
-    /// Offers what is left in the bag, if it is not offered.
+    /// Runs tasks as the scope's own thread, and tells whether there were any. `ended` is as for [`Bag::next`].
+    fn run_own(&self, ended: usize) -> bool {
+        let next = self.bag.next(End::Young, ended);
+        if next.over {
+            // SAFETY: this thread counted the last.
+            unsafe { Shared::end(self) };
+        }
+        let any = next.task.is_some();
+        self.drain(End::Young, next.task, || false);
+        any
+    }
+
+    /// Sees to it that somebody comes for what is left in the bag.
     fn offer_rest(this: &TrackedArc<Shared>) {
-        if this.bag.offer_is_due() {
-            Shared::offer(this);
+        if let Some(due) = this.bag.leave() {
+            Shared::see_to(this, due);
         }
     }
 
@@ -129,6 +151,20 @@ impl Shared {
     }
 }
 
+impl Own for Shared {
+    fn run_some(&self) -> bool {
+        self.run_own(0)
+    }
+
+    fn leave_seat(&self, seat: &Arc<Seat>) {
+        self.bag.leave_seat(seat);
+    }
+
+    fn is_called(&self) -> bool {
+        self.bag.is_called()
+    }
+}
+
 /// The count that an offer's entry stands for.
 unsafe fn take_in(job: JobRef) -> TrackedArc<Shared> {
     // SAFETY: made by `TrackedArc::into_raw` in `Shared::offer`, used up once.
@@ -167,7 +203,10 @@ unsafe fn help_offer(job: JobRef, awaited: *const Lineage) -> Helped {
         return Helped::Ran;
     }
     let due = shared.bag.put_back(unfinished);
-    if !due && !more {
+    if let Some(opener) = due.opener {
+        opener.unpark();
+    }
+    if !due.offer && !more {
         return Helped::Refused;
     }
     // SAFETY: the count that goes with the entry keeps the head alive.
@@ -330,24 +369,15 @@ where
     };
     let result = catch_unwind(AssertUnwindSafe(|| body(&scope)));
     let shared = &*scope.shared;
-    let own = |count_self: usize| {
-        let next = shared.bag.next(End::Young, count_self);
-        if next.over {
-            // SAFETY: this thread counted the last.
-            unsafe { Shared::end(shared) };
-        }
-        let any = next.task.is_some();
-        shared.drain(End::Young, next.task, || false);
-        any
-    };
-    own(0);
-    own(1);
+    shared.run_own(0);
+    // And the one for the scope itself.
+    shared.run_own(1);
     if shared.latch.verdict().is_none() {
         worker.wait_for(&Awaited {
             latch: &shared.latch,
             lineage: &shared.lineage,
             thief: Thief::in_own(&shared.thief),
-            own: Some(&|| own(0)),
+            own: Some(shared),
         });
     }
     if shared.bag.is_offered() {

@@ -2,8 +2,8 @@
 
 use crate::job::{Helped, Lineage};
 use crate::latch::{Latch, Verdict, Waiter};
-use crate::primitive::{Arc, AtomicUsize, KEEP_CORE, Ordering, Steal, WAIT_ROUNDS, back_off, spin_loop};
-use crate::seat::with_place;
+use crate::primitive::{Arc, AtomicUsize, Flaw, KEEP_CORE, Ordering, Steal, WAIT_ROUNDS, back_off, seeded, spin_loop};
+use crate::seat::{Seat, with_place};
 use crate::worker::{Worker, without_core, without_core_at};
 use std::time::Instant;
 
@@ -15,8 +15,19 @@ pub struct Awaited<'a> {
     pub lineage: *const Lineage,
     /// The core on which it runs, or some of it.
     pub thief: Thief<'a>,
+    /// What is left of it that nobody has begun, where the waiting thread finds it.
+    pub own: Option<&'a dyn Own>,
+}
+
+/// What a thread waits for and could run itself.
+pub trait Own {
     /// Runs some of it that nobody has begun, and tells whether there was any.
-    pub own: Option<&'a dyn Fn() -> bool>,
+    fn run_some(&self) -> bool;
+    /// Leaves the waiting thread's seat to whoever adds to it, or leaves some of it to others, from now on: they take the
+    /// seat, and wake the thread.
+    fn leave_seat(&self, seat: &Arc<Seat>);
+    /// Whether the seat has been taken.
+    fn is_called(&self) -> bool;
 }
 
 /// Where a core's index plus one is noted, from some bit upwards; 0 is nobody. A hint, so all accesses are relaxed.
@@ -78,7 +89,7 @@ impl Worker {
     /// Runs one job that the awaited one needs, if one is to be found: its own, or one of its thief's, or of whom that
     /// one waits for.
     fn help(&self, awaited: &Awaited<'_>) -> bool {
-        if awaited.own.is_some_and(|own| own()) {
+        if awaited.own.is_some_and(|own| own.run_some()) {
             return true;
         }
         let cores = &self.registry().cores;
@@ -134,8 +145,27 @@ impl Worker {
                     self.core().counters.hand_overs.bump();
                     without_core_at(place, || ());
                 }
-                if !self.help(awaited) {
-                    break;
+                if self.help(awaited) {
+                    continue;
+                }
+                let Some(own) = awaited.own else { break };
+                // Before the last look.
+                own.leave_seat(place.seat());
+                if own.run_some() {
+                    continue;
+                }
+                self.core().counters.hand_overs.bump();
+                let verdict = without_core_at(place, || {
+                    loop {
+                        let verdict = waiter.verdict();
+                        if verdict.is_some() || own.is_called() && !seeded(Flaw::OpenerNotCalled) {
+                            return verdict;
+                        }
+                        place.park();
+                    }
+                });
+                if let Some(verdict) = verdict {
+                    return verdict;
                 }
             }
             self.core().counters.hand_overs.bump();

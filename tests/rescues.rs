@@ -3,8 +3,9 @@
 
 mod common;
 
-use common::{Gate, LONG, watched, within};
+use common::{Gate, LONG, note, watched, within};
 use purloin::Pool;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// Pool `a` has one core and one thread, which waits for what a thread of pool `b` stole within `b.install`. That thread
@@ -67,4 +68,103 @@ fn as_a_guest() {
 #[test]
 fn on_stacks_of_a_size() {
     [1, 2, 64].into_iter().for_each(|cores| lock_across_a_region(Some(1 << 20), cores));
+}
+
+/// The opener of a scope sleeps and holds a lock. What a task of the scope spawns is left behind by a thread that goes on to
+/// something else, and all cores come to hang on that lock. The rest of the tasks is the opener's to run.
+#[test]
+fn tasks_left_to_a_sleeping_opener() {
+    for (cores, lockers) in [(2, 0), (2, 1), (2, 2), (2, 8), (4, 8)] {
+        note(format!("{cores} cores, {lockers} tasks that want the lock"));
+        let pool = Pool::new(cores).expect("a pool");
+        watched(LONG, Some(&pool), || {
+            let (lock, ran) = (Arc::new(Mutex::new(())), AtomicUsize::new(0));
+            let (begun, lockers_queued) = (Gate::new(), Gate::new());
+            let held = lock.lock().expect("no panic");
+            pool.scope(|s| {
+                s.spawn(|| {
+                    begun.open();
+                    lockers_queued.pass();
+                    // Long enough for the opener to have gone to sleep, most of the time.
+                    std::thread::sleep(std::time::Duration::from_millis(5));
+                    (0..200).for_each(|_| drop(s.spawn(|| ran.fetch_add(1, Ordering::Relaxed))));
+                });
+                begun.pass();
+                for _ in 0..lockers {
+                    let lock = Arc::clone(&lock);
+                    drop(pool.spawn(move || drop(lock.lock().expect("no panic"))));
+                }
+                lockers_queued.open();
+            });
+            drop(held);
+            assert_eq!(ran.into_inner(), 200);
+        });
+        within(LONG, || drop(pool));
+    }
+}
+
+/// A thread from outside holds a lock, and joins a task that waits behind others which want that lock.
+#[test]
+fn a_lock_held_across_a_join() {
+    for cores in [1, 2, 64] {
+        note(format!("{cores} cores"));
+        let pool = Pool::new(cores).expect("a pool");
+        watched(LONG, Some(&pool), || {
+            let lock = Arc::new(Mutex::new(()));
+            let held = lock.lock().expect("no panic");
+            let lockers: Vec<_> = (0..4 * cores)
+                .map(|_| {
+                    let lock = Arc::clone(&lock);
+                    pool.spawn(move || drop(lock.lock().expect("no panic")))
+                })
+                .collect();
+            assert_eq!(pool.spawn(|| 7).join().expect("no panic"), 7);
+            drop(held);
+            lockers.into_iter().for_each(|task| task.join().expect("no panic"));
+        });
+        within(LONG, || drop(pool));
+    }
+}
+
+/// While one thread is in a start hook that waits for a task, the others see to the task.
+#[test]
+fn a_start_hook_that_waits_for_a_task() {
+    for slow in [0, 1] {
+        note(format!("the hook of thread {slow}"));
+        let ran = Arc::new(Gate::new());
+        let awaited = Arc::clone(&ran);
+        let hook = move |index| {
+            if index == slow {
+                awaited.pass();
+            }
+        };
+        let pool = Pool::builder().cores(2).on_thread_start(hook).build().expect("a pool");
+        watched(LONG, Some(&pool), || pool.spawn(move || ran.open()).join().expect("no panic"));
+        within(LONG, || drop(pool));
+    }
+}
+
+/// Who waits for a scope helps the thief of its task, as who waits for a fork does.
+#[test]
+fn who_waits_for_a_scope_helps_its_thief() {
+    fn tree(layers: u32) {
+        if layers > 0 {
+            purloin::join(|| tree(layers - 1), || tree(layers - 1));
+        } else {
+            (0..2_000).for_each(|_| std::hint::spin_loop());
+        }
+    }
+    let pool = Pool::new(2).expect("a pool");
+    watched(LONG, Some(&pool), || {
+        while pool.stats().leapfrogs == 0 {
+            let begun = Gate::new();
+            pool.scope(|s| {
+                s.spawn(|| {
+                    begun.open();
+                    tree(7);
+                });
+                begun.pass();
+            });
+        }
+    });
 }

@@ -189,7 +189,7 @@ fn blocked_within(main: usize, seen: Seen) {
 
 #[test]
 fn who_blocks_has_no_core_until_the_end() {
-    explore("blocked within", BOUND_OF_LARGE, 20, &[0, 1], &["the wait has ended"], blocked_within);
+    explore("blocked within", BOUND_OF_LARGE, 10, &[0, 1], &["the wait has ended"], blocked_within);
 }
 
 /// Two threads take turns with one core, each blocked until the other has got on.

@@ -84,6 +84,11 @@ impl Sleep {
         self.lend(|lot| &mut lot.callers, seat)
     }
 
+    /// The same for a stand-in.
+    pub fn borrow_for_stand_in(&self, seat: &Arc<Seat>) -> Option<usize> {
+        self.lend(|lot| &mut lot.stand_ins, seat)
+    }
+
     fn lend(&self, queue: impl Fn(&mut Lot) -> &mut VecDeque<Arc<Seat>>, seat: &Arc<Seat>) -> Option<usize> {
         let mut lot = self.lot.lock();
         let place = queue(&mut lot).iter().position(|other| Arc::ptr_eq(other, seat))?;
@@ -174,6 +179,12 @@ impl Sleep {
         let mut lot = self.lot.lock();
         if let Some(core) = core {
             lot.pass_on(core);
+        }
+        if self.has_ended() {
+            // All others have been told. This one was not known to sleep.
+            seat.grant(Grant::Exit);
+            self.refresh(&lot);
+            return None;
         }
         lot.standby.push(Arc::clone(seat));
         let mut nap = None;
@@ -318,12 +329,12 @@ impl Sleep {
         self.wakeable.load(Ordering::Relaxed) > 0
     }
 
-    /// Enters a thread that is about to start and will park on `seat`.
-    pub fn enlist(&self, seat: &Arc<Seat>) {
+    /// Enters a thread that is about to start: with the seat that it will park on, unless it has something to do first.
+    pub fn enlist(&self, seat: Option<&Arc<Seat>>) {
         let mut lot = self.lot.lock();
         lot.threads += 1;
         lot.peak = lot.peak.max(lot.threads);
-        lot.standby.push(Arc::clone(seat));
+        lot.standby.extend(seat.cloned());
         self.refresh(&lot);
     }
 

@@ -3,7 +3,7 @@
 use super::{CLAIMED, DONE, ENTRY, HANDLE, Head, Home, THIEF_SHIFT, Table};
 use crate::error::JoinError;
 use crate::latch::Waiter;
-use crate::primitive::{Arc, Ordering, fork_generation};
+use crate::primitive::{Arc, CALLER_STARVED_AFTER, Ordering, Tick, fork_generation};
 use crate::registry::{Registry, find, forked};
 use crate::seat::{Grant, Place};
 use crate::wait::{Awaited, Thief, wait_until};
@@ -120,11 +120,19 @@ impl<T: Send, H: Home> Handle<T, H> {
             let registry = find(self.head().home.registry()).map(|registry| Kept(ManuallyDrop::new(registry)));
             let registry = registry.as_ref().map(|kept| &**kept.0).filter(|pool| pool.options.stack_size.is_none());
             let mut stand_in = registry.map(|registry| StandIn::enter(registry, place));
+            let since = Tick::now();
             while waiter.verdict().is_none() {
-                place.park();
-                let Some(core) = stand_in.as_mut().and_then(StandIn::take_core) else { continue };
-                let Some(registry) = registry else { continue };
                 // Relaxed: a hint. A task that somebody has begun needs no second thread.
+                let begun = self.head().state.load(Ordering::Relaxed) & CLAIMED != 0;
+                if !begun && stand_in.as_ref().is_some_and(|stand_in| stand_in.waits) {
+                    place.park_timeout(CALLER_STARVED_AFTER);
+                } else {
+                    place.park();
+                }
+                // Whoever has the cores may be waiting for something that this thread holds.
+                let starves = !begun && !Tick::now().within(since, CALLER_STARVED_AFTER);
+                let Some(core) = stand_in.as_mut().and_then(|stand_in| stand_in.take_core(starves)) else { continue };
+                let Some(registry) = registry else { continue };
                 let begun = self.head().state.load(Ordering::Relaxed) & CLAIMED != 0;
                 if !begun && self.head().latch.retract(&waiter) {
                     return Worker::enter(registry, core, |worker| self.run_or_wait(worker));
@@ -166,14 +174,19 @@ impl<'a> StandIn<'a> {
         StandIn { registry, place, waits: true }
     }
 
-    fn take_core(&mut self) -> Option<usize> {
-        match self.place.take_grant().filter(|_| self.waits)? {
-            Grant::Core(core) => {
-                self.waits = false;
-                Some(core)
-            }
-            Grant::Exit => unreachable!("a stand-in is not told to end"),
+    /// The core that it was granted, or is lent now, if it `starves`.
+    fn take_core(&mut self, starves: bool) -> Option<usize> {
+        if !self.waits {
+            return None;
         }
+        let core = match self.place.take_grant() {
+            Some(Grant::Core(core)) => Some(core),
+            Some(Grant::Exit) => unreachable!("a stand-in is not told to end"),
+            None if starves => self.registry.sleep.borrow_for_stand_in(self.place.seat()),
+            None => None,
+        };
+        self.waits = core.is_none();
+        core
     }
 }
 
