@@ -101,8 +101,6 @@ pub enum Flaw {
     CoreTakenBackWithin,
     /// A thread that blocks keeps the cores that it holds in the pools around the innermost.
     OuterCoresKept,
-    /// A scope's opener that waits is not called for tasks that are left to it.
-    OpenerNotCalled,
     /// A thread that comes for more of a scope's tasks does not tell how many have ended.
     EndsUntold,
     /// Who consumed a scope's offer says so only after the look at the queue.
