@@ -100,7 +100,8 @@ pub fn read_traces(path: &Path, tests: &[Test]) -> Result<BTreeMap<Test, Trace>,
         match (*kind, rest) {
             ("site", [place, role, order]) => {
                 // Cargo may hand the path to the compiler by way of the package's folder.
-                let start = place.rfind("src/").ok_or_else(|| format!("not a source file: {place}"))?;
+                // Models have atomics of their own.
+                let Some(start) = place.find("src/").filter(|_| !place.contains("tests/tests/")) else { continue };
                 trace.sites.insert((place[start..].to_owned(), (*role).to_owned(), (*order).to_owned()));
             }
             ("flaw", [flaw]) => {
