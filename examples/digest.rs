@@ -5,29 +5,49 @@
 //! cargo run --release --example digest -- --compare
 //! ```
 //!
-//! The whole of the parallelism is one line, the `map` in `run`: files differ in size by orders of magnitude, and the pool
-//! splits the list wherever a core runs out of work, so there is no chunk size to choose and no need to sort by size first.
+//! The whole of the parallelism is one line, the `imap` in `run`: it takes files from the walk as results are written, so no
+//! list of all files is ever in memory, and each is begun as soon as the walk has come to it. Files differ in size by orders
+//! of magnitude; while a large one is read, the results of others wait, as many as the buffer holds.
+//!
+//! Ctrl-C stops it between two blocks of a file, and says how far it came.
 
+use std::fmt::Display;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, ErrorKind, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
-use purloin::Pool;
+use purloin::{CancelToken, Options, Pool, blocking, is_cancelled};
 use sha2::{Digest, Sha256};
 use walkdir::WalkDir;
 
 /// Bytes read at a time: all the memory that a file takes, however large it is.
 const BUFFER: usize = 64 * 1024;
 
+/// A read that takes longer had to wait for the disk.
+const PATIENCE: Duration = Duration::from_micros(200);
+
+/// Files that the walk may be ahead of the output: a large one shall not keep the cores from those after it.
+const AHEAD: usize = 1024;
+
+/// The exit code of a program that Ctrl-C ended.
+const INTERRUPTED: u8 = 130;
+
 /// How often `--compare` runs each way. The best run counts: noise only ever adds time.
 const ROUNDS: usize = 3;
 
-/// What is known of one file after the run.
+/// What is known of one file after it was read.
 type Outcome = io::Result<[u8; 32]>;
+
+/// What the walk came to: a file, or something that it can't enter.
+type Found = Result<PathBuf, Complaint>;
+
+/// A name, as it is to be shown, and what is wrong with it.
+struct Complaint(Vec<u8>, String);
 
 /// Print the SHA-256 of every file under the given paths, as `sha256sum` does.
 ///
@@ -62,8 +82,7 @@ fn main() -> ExitCode {
         }
     };
     match run(&args, &pool) {
-        Ok(0) => ExitCode::SUCCESS,
-        Ok(_) => ExitCode::FAILURE,
+        Ok(code) => code,
         // The reader has seen enough (`digest | head`): nothing is wrong.
         Err(error) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
@@ -73,80 +92,101 @@ fn main() -> ExitCode {
     }
 }
 
-/// Digests everything; returns how many files or folders could not be read, or the error that writing met.
-fn run(args: &Args, pool: &Pool) -> io::Result<usize> {
-    let mut files = Vec::new();
-    let mut failures: usize = args.paths.iter().map(|path| walk(path, &mut files)).sum();
+/// Digests everything; returns the exit code, or the error that writing met.
+fn run(args: &Args, pool: &Pool) -> io::Result<ExitCode> {
+    let token = CancelToken::new();
+    let on_signal = token.clone();
+    if let Err(error) = ctrlc::set_handler(move || on_signal.cancel()) {
+        complain(b"Ctrl-C", &error);
+    }
 
-    let outcomes = if args.compare {
-        compare(pool, &files)
-    } else {
-        let bar = progress_bar(&files);
-        let outcomes = pool.map(&files, |file| digest(file, &bar));
-        bar.finish_and_clear();
-        outcomes
+    let found = args.paths.clone().into_iter().flat_map(walk);
+    let found: Box<dyn Iterator<Item = Found>> = match args.compare {
+        true => Box::new(compare(pool, found).into_iter()),
+        false => Box::new(found),
     };
+    let bar = progress_bar();
+    let counter = bar.clone();
+    let with = pool.with(Options::new().token(&token));
+    let digests = with.imap(found, move |found| {
+        let file = found?;
+        let outcome = digest(&file, &counter);
+        Ok((file, outcome))
+    });
 
     let mut out = BufWriter::new(io::stdout().lock());
-    for (file, outcome) in files.iter().zip(&outcomes) {
-        match outcome {
-            Ok(digest) => out.write_all(&line(digest, file))?,
-            Err(error) => {
-                // On a terminal the two streams meet: what came before the complaint is shown before it.
-                out.flush()?;
-                complain(&escape(file), error);
-                failures += 1;
+    let (mut done, mut failures) = (0, 0);
+    for result in digests.buffer(AHEAD) {
+        let complaint = match result {
+            Ok(Ok((file, Ok(digest)))) => {
+                out.write_all(&line(&digest, &file))?;
+                done += 1;
+                continue;
             }
-        }
+            Ok(Ok((file, Err(error)))) => Complaint(escape(&file), error.to_string()),
+            Ok(Err(complaint)) => complaint,
+            Err(_) => {
+                out.flush()?;
+                bar.finish_and_clear();
+                complain(b"interrupted", &format!("{done} files are done"));
+                return Ok(ExitCode::from(INTERRUPTED));
+            }
+        };
+        // On a terminal the two streams meet: what came before the complaint is shown before it.
+        out.flush()?;
+        bar.suspend(|| complain(&complaint.0, &complaint.1));
+        failures += 1;
     }
     out.flush()?;
-    Ok(failures)
+    bar.finish_and_clear();
+    Ok(if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Adds the regular files under `root` to `files`, each folder in the order of its names; complains of what it can't enter
-/// and returns how often it did.
-fn walk(root: &Path, files: &mut Vec<PathBuf>) -> usize {
-    match fs::metadata(root) {
-        Ok(root) if root.is_dir() => {}
-        Ok(metadata) if metadata.is_file() => {
-            files.push(root.to_path_buf());
-            return 0;
-        }
+/// The regular files under `root`, each folder in the order of its names, and what can't be entered.
+fn walk(root: PathBuf) -> Box<dyn Iterator<Item = Found>> {
+    let complaint = |reason: &dyn Display| -> Box<dyn Iterator<Item = Found>> {
+        Box::new(std::iter::once(Err(Complaint(escape(&root), reason.to_string()))))
+    };
+    match fs::metadata(&root) {
+        Ok(metadata) if metadata.is_dir() => {}
+        Ok(metadata) if metadata.is_file() => return Box::new(std::iter::once(Ok(root))),
         // A terminal or a pipe may have no end.
-        Ok(_) => {
-            complain(&escape(root), &"not a regular file");
-            return 1;
-        }
+        Ok(_) => return complaint(&"not a regular file"),
+        Err(error) => return complaint(&error),
+    }
+    Box::new(WalkDir::new(&root).sort_by_file_name().into_iter().filter_map(move |entry| match entry {
+        Ok(entry) => entry.file_type().is_file().then(|| Ok(entry.into_path())),
         Err(error) => {
-            complain(&escape(root), &error);
-            return 1;
+            let path = escape(error.path().unwrap_or(&root));
+            let reason = error.io_error().map_or_else(|| error.to_string(), io::Error::to_string);
+            Some(Err(Complaint(path, reason)))
         }
-    }
-    let mut failures = 0;
-    for entry in WalkDir::new(root).sort_by_file_name() {
-        match entry {
-            Ok(entry) if entry.file_type().is_file() => files.push(entry.into_path()),
-            Ok(_) => {}
-            Err(error) => {
-                let path = escape(error.path().unwrap_or(root));
-                match error.io_error() {
-                    Some(reason) => complain(&path, reason),
-                    None => complain(&path, &error),
-                }
-                failures += 1;
-            }
-        }
-    }
-    failures
+    }))
+}
+
+/// Calls `read`, which may have to wait for a disk. If the last such call did, by whichever file, another file gets the core
+/// meanwhile. To hand the core over costs more than to read what is in memory already.
+fn patiently<R>(read: impl FnOnce() -> R) -> R {
+    static SLOW: AtomicBool = AtomicBool::new(false);
+    let timed = || {
+        let begun = Instant::now();
+        let result = read();
+        SLOW.store(begun.elapsed() > PATIENCE, Ordering::Relaxed);
+        result
+    };
+    if SLOW.load(Ordering::Relaxed) { blocking(timed) } else { timed() }
 }
 
 /// The SHA-256 of one file's content. Moves `bar` on by each byte read.
 fn digest(path: &Path, bar: &ProgressBar) -> Outcome {
-    let mut file = File::open(path)?;
+    let mut file = patiently(|| File::open(path))?;
     let mut buffer = [0; BUFFER];
     let mut hasher = Sha256::new();
     loop {
-        match file.read(&mut buffer) {
+        if is_cancelled() {
+            return Err(ErrorKind::Interrupted.into());
+        }
+        match patiently(|| file.read(&mut buffer)) {
             Ok(0) => return Ok(hasher.finalize().into()),
             Ok(read) => {
                 hasher.update(&buffer[..read]);
@@ -158,21 +198,23 @@ fn digest(path: &Path, bar: &ProgressBar) -> Outcome {
     }
 }
 
-/// Runs `ROUNDS` rounds on this thread alone and on the pool, in turn, and reports the best of each to standard error.
-fn compare(pool: &Pool, files: &[PathBuf]) -> Vec<Outcome> {
+/// Runs `ROUNDS` rounds on this thread alone and on the pool, in turn, and reports the best of each to standard error. Here
+/// all files are known in advance. Gives back what it was given.
+fn compare(pool: &Pool, found: impl Iterator<Item = Found>) -> Vec<Found> {
+    let found: Vec<Found> = found.collect();
+    let files: Vec<&Path> = found.iter().flatten().map(PathBuf::as_path).collect();
     let bar = ProgressBar::hidden();
     let serial = || files.iter().map(|file| digest(file, &bar)).collect();
-    let parallel = || pool.map(files, |file| digest(file, &bar));
+    let parallel = || pool.map(&files, |file| digest(file, &bar));
 
     // Unmeasured: from here on the files are in memory for both, as far as they fit.
-    let mut outcomes: Vec<Outcome> = parallel();
+    drop(parallel());
     let (mut best_serial, mut best_parallel) = (Duration::MAX, Duration::MAX);
     for _ in 0..ROUNDS {
         let (took, expected): (_, Vec<Outcome>) = timed(serial);
         best_serial = best_serial.min(took);
-        let (took, found) = timed(parallel);
+        let (took, outcomes) = timed(parallel);
         best_parallel = best_parallel.min(took);
-        outcomes = found;
 
         for ((file, serial), parallel) in files.iter().zip(&expected).zip(&outcomes) {
             if serial.as_ref().ok() != parallel.as_ref().ok() {
@@ -193,7 +235,7 @@ fn compare(pool: &Pool, files: &[PathBuf]) -> Vec<Outcome> {
     );
     // Nobody is left to tell if standard error is gone.
     let _ = io::stderr().write_all(report.as_bytes());
-    outcomes
+    found
 }
 
 fn timed<R>(work: impl FnOnce() -> R) -> (Duration, R) {
@@ -233,18 +275,17 @@ fn escape(path: &Path) -> Vec<u8> {
     name
 }
 
-/// A bar over all bytes on standard error if that is a terminal, else nothing.
-fn progress_bar(files: &[PathBuf]) -> ProgressBar {
+/// The bytes so far on standard error, if that is a terminal. How many there will be is known when the walk is over.
+fn progress_bar() -> ProgressBar {
     if !io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let bytes = files.iter().filter_map(|file| fs::metadata(file).ok()).map(|metadata| metadata.len()).sum();
-    let style = ProgressStyle::with_template("{wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}");
-    ProgressBar::new(bytes).with_style(style.expect("the template is well-formed"))
+    let style = ProgressStyle::with_template("{spinner} {bytes} {bytes_per_sec} {elapsed}");
+    ProgressBar::new_spinner().with_style(style.expect("the template is well-formed"))
 }
 
 /// `digest: SUBJECT: REASON` on standard error.
-fn complain(subject: &[u8], reason: &dyn std::fmt::Display) {
+fn complain(subject: &[u8], reason: &dyn Display) {
     let mut message = b"digest: ".to_vec();
     message.extend(subject);
     message.extend(format!(": {reason}\n").bytes());

@@ -1,10 +1,20 @@
 //! What can go wrong, each with its cause and the way out.
 
+use crate::cancel::Why;
 use std::any::Any;
 use std::fmt;
 use std::io;
 
 /// Why a [`Pool`](crate::Pool) could not be built. Nothing is left running.
+///
+/// ```
+/// use purloin::{BuildError, Pool};
+///
+/// match Pool::builder().cores(8).max_threads(4).build() {
+///     Err(BuildError::CapBelowCores { max_threads, cores }) => assert_eq!((max_threads, cores), (4, 8)),
+///     other => panic!("eight cores can't do with four threads: {other:?}"),
+/// }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum BuildError {
@@ -61,25 +71,72 @@ impl std::error::Error for BuildError {
     }
 }
 
-/// Why a task has no result.
+/// Why a task has no result: what [`JoinHandle::join`](crate::JoinHandle::join) and its scoped sister give in its place.
+///
+/// It may be shared between threads, so that `?` turns it into a `Box<dyn Error + Send + Sync>` or what an error crate has
+/// in its place.
+///
+/// ```
+/// fn answer() -> Result<i32, Box<dyn std::error::Error + Send + Sync>> {
+///     Ok(purloin::spawn(|| 6 * 7).join()?)
+/// }
+/// assert_eq!(answer()?, 42);
+/// # Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
+/// ```
+#[derive(Debug)]
 #[non_exhaustive]
 pub enum JoinError {
     /// The task panicked; this is what it panicked with.
-    Panicked(Box<dyn Any + Send + 'static>),
+    Panicked(PanicPayload),
     /// The task was never run: the pool was closed before it was spawned, or terminated before it began.
     Cancelled,
 }
 
 impl JoinError {
+    /// A task's panic.
+    pub(crate) fn panicked(payload: Box<dyn Any + Send + 'static>) -> JoinError {
+        JoinError::Panicked(PanicPayload(payload))
+    }
+
     /// Whether the task panicked.
+    ///
+    /// ```
+    /// let error = purloin::spawn(|| panic!("on purpose")).join().unwrap_err();
+    /// assert!(error.is_panic() && !error.is_cancelled());
+    /// assert_eq!(error.to_string(), "the task panicked: on purpose");
+    /// ```
+    #[must_use]
     pub fn is_panic(&self) -> bool {
         matches!(self, JoinError::Panicked(_))
     }
 
-    /// What the task panicked with, or the error itself if it did not panic.
+    /// Whether the task was never run.
+    ///
+    /// ```
+    /// let pool = purloin::Pool::new(1)?;
+    /// pool.close();
+    /// assert!(pool.spawn(|| ()).join().unwrap_err().is_cancelled());
+    /// # Ok::<(), purloin::BuildError>(())
+    /// ```
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        matches!(self, JoinError::Cancelled)
+    }
+
+    /// What the task panicked with.
+    ///
+    /// # Errors
+    ///
+    /// The error itself if the task did not panic.
+    ///
+    /// ```
+    /// let error = purloin::spawn(|| std::panic::panic_any(7)).join().unwrap_err();
+    /// assert_eq!(error.into_panic()?.downcast_ref(), Some(&7));
+    /// # Ok::<(), purloin::JoinError>(())
+    /// ```
     pub fn into_panic(self) -> Result<Box<dyn Any + Send + 'static>, JoinError> {
         match self {
-            JoinError::Panicked(payload) => Ok(payload),
+            JoinError::Panicked(payload) => Ok(payload.into_inner()),
             other => Err(other),
         }
     }
@@ -89,11 +146,55 @@ impl JoinError {
     /// # Panics
     ///
     /// Always: with the task's payload, or saying that the task was cancelled.
+    ///
+    /// ```
+    /// let error = purloin::spawn(|| std::panic::panic_any(7)).join().unwrap_err();
+    /// let resume = std::panic::AssertUnwindSafe(|| error.resume());
+    /// assert_eq!(std::panic::catch_unwind(resume).unwrap_err().downcast_ref(), Some(&7));
+    /// ```
     pub fn resume(self) -> ! {
         match self {
-            JoinError::Panicked(payload) => std::panic::resume_unwind(payload),
+            JoinError::Panicked(payload) => std::panic::resume_unwind(payload.into_inner()),
             JoinError::Cancelled => panic!("{}", JoinError::Cancelled),
         }
+    }
+}
+
+/// What a task panicked with: it may be of any type, and is had by value alone.
+///
+/// A payload need not be [`Sync`], but the error that holds it has to be, to be of use to `?`. So there is no shared
+/// reference to it. tokio's `JoinError` does the same.
+///
+/// ```
+/// use purloin::JoinError;
+///
+/// match purloin::spawn(|| std::panic::panic_any(7)).join() {
+///     Err(JoinError::Panicked(payload)) => assert_eq!(payload.into_inner().downcast_ref(), Some(&7)),
+///     other => panic!("it was to panic, not to give {other:?}"),
+/// }
+/// ```
+pub struct PanicPayload(Box<dyn Any + Send + 'static>);
+
+// SAFETY: a shared reference lets others do nothing but read the payload's text: it is looked at as a `&str` or a
+// `String`, which are `Sync`, and not touched if it is neither. Its type's number is a constant.
+unsafe impl Sync for PanicPayload {}
+
+impl PanicPayload {
+    /// The payload, as [`std::panic::catch_unwind`] gives it.
+    #[must_use]
+    pub fn into_inner(self) -> Box<dyn Any + Send + 'static> {
+        self.0
+    }
+
+    fn text(&self) -> &str {
+        panic_text(&*self.0)
+    }
+}
+
+/// Its text, if it has one.
+impl fmt::Debug for PanicPayload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.text(), f)
     }
 }
 
@@ -105,19 +206,10 @@ pub(crate) fn panic_text(payload: &(dyn Any + Send)) -> &str {
     }
 }
 
-impl fmt::Debug for JoinError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            JoinError::Panicked(payload) => f.debug_tuple("Panicked").field(&panic_text(&**payload)).finish(),
-            JoinError::Cancelled => f.write_str("Cancelled"),
-        }
-    }
-}
-
 impl fmt::Display for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            JoinError::Panicked(payload) => write!(f, "the task panicked: {}", panic_text(&**payload)),
+            JoinError::Panicked(payload) => write!(f, "the task panicked: {}", payload.text()),
             JoinError::Cancelled => {
                 f.write_str("the task was cancelled before it began: its pool was closed or terminated")
             }
@@ -127,7 +219,82 @@ impl fmt::Display for JoinError {
 
 impl std::error::Error for JoinError {}
 
+/// An operation was stopped before its end, by its token or its deadline: see [`Pool::with`](crate::Pool::with). What had
+/// been done by then is in `done`.
+///
+/// ```
+/// use purloin::{CancelToken, Options, Pool};
+///
+/// let (pool, token) = (Pool::new(1)?, CancelToken::new());
+/// let stopped = pool.with(Options::new().token(&token)).map(0..100, |n| {
+///     if n == 10 {
+///         token.cancel();
+///     }
+///     n
+/// });
+/// let stopped = stopped.unwrap_err();
+/// assert_eq!(stopped.finished, stopped.done.iter().flatten().count());
+/// assert_eq!(stopped.done.len(), 100);
+/// assert_eq!(stopped.to_string(), "cancelled by its token with 11 of 100 items done");
+/// # Ok::<(), purloin::BuildError>(())
+/// ```
+pub struct Cancelled<T> {
+    /// What was done, as the operation's documentation says: results, each at its item's index, or indices.
+    pub done: T,
+    /// How many items were done.
+    pub finished: usize,
+    /// How many there were, if that was known.
+    pub total: Option<usize>,
+    /// What stopped it.
+    pub why: Why,
+}
+
+impl<T> Cancelled<T> {
+    /// The same with another `done`.
+    pub(crate) fn map<U>(self, f: impl FnOnce(T) -> U) -> Cancelled<U> {
+        Cancelled { done: f(self.done), finished: self.finished, total: self.total, why: self.why }
+    }
+}
+
+impl<T> fmt::Debug for Cancelled<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cancelled")
+            .field("finished", &self.finished)
+            .field("total", &self.total)
+            .field("why", &self.why)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T> fmt::Display for Cancelled<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let why = match self.why {
+            Why::Token => "cancelled by its token",
+            Why::Deadline => "stopped at its deadline",
+        };
+        match self.total {
+            Some(0) => write!(f, "{why} before it began"),
+            Some(total) => {
+                write!(f, "{why} with {} of {total} items done", self.finished)
+            }
+            None => write!(f, "{why} with {} items done", self.finished),
+        }
+    }
+}
+
+impl<T> std::error::Error for Cancelled<T> {}
+
 /// Why [`Pool::join_threads`](crate::Pool::join_threads) came back with threads still alive.
+///
+/// ```
+/// use purloin::{JoinThreadsError, Pool};
+///
+/// let pool = Pool::new(1)?;
+/// assert_eq!(pool.join_threads(None), Err(JoinThreadsError::StillOpen));
+/// pool.close();
+/// assert_eq!(pool.join_threads(None), Ok(()));
+/// # Ok::<(), purloin::BuildError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum JoinThreadsError {

@@ -1,5 +1,6 @@
 //! The one-word job that deques carry, what a shared job needs beyond it, and the lineage that tells whose it is.
 
+use crate::cancel::Limit;
 use crate::latch::Latch;
 use crate::primitive::{Alive, AtomicPtr, AtomicUsize, Flaw, Ordering, UnsafeCell, seeded};
 use std::cell::Cell;
@@ -75,12 +76,37 @@ impl JobRef {
 #[derive(Debug)]
 pub struct Lineage {
     parent: *const Lineage,
+    /// What may end this part of the tree early; null for nothing.
+    limit: *const Limit,
 }
 
 impl Lineage {
     /// A node below `parent`; null for a root.
     pub const fn below(parent: *const Lineage) -> Self {
-        Lineage { parent }
+        Lineage { parent, limit: ptr::null() }
+    }
+
+    /// The same with a limit, which must last as long as the node.
+    pub const fn limited(parent: *const Lineage, limit: *const Limit) -> Self {
+        Lineage { parent, limit }
+    }
+
+    /// Whether a limit of this node, or of one above it, is reached.
+    ///
+    /// # Safety
+    ///
+    /// This node and every one above it are alive: the caller runs, or holds, an unfinished job at this node.
+    pub unsafe fn is_cancelled(&self) -> bool {
+        let mut node: *const Lineage = self;
+        // SAFETY: alive by the contract.
+        while let Some(Lineage { parent, limit }) = unsafe { node.as_ref() } {
+            // SAFETY: a limit lasts as long as its node.
+            if unsafe { limit.as_ref() }.is_some_and(|limit| limit.reached_now().is_some()) {
+                return true;
+            }
+            node = *parent;
+        }
+        false
     }
 
     /// Whether `ancestor` is a proper ancestor of this node.

@@ -91,7 +91,7 @@ impl Latch {
 
     /// Announces that the thread behind `waiter` is about to park; `Err` tells that the latch was set meanwhile.
     ///
-    /// After `Ok` the waiter must stay where it is until it has its verdict.
+    /// After `Ok` the waiter must stay where it is until it has its verdict, or was retracted.
     pub fn announce(&self, waiter: &Waiter) -> Result<(), Verdict> {
         let record = ptr::from_ref(waiter).cast_mut();
         // Release on success pairs with the Acquire half of the swap in `set`, which reads the record. Acquire on
@@ -103,6 +103,18 @@ impl Latch {
                 None => unreachable!("a latch has one waiter"),
             },
         }
+    }
+
+    /// Takes an announcement back, for a thread that waits no longer. `false` if the latch was set meanwhile: then the waiter
+    /// gets its verdict, and must wait for it.
+    pub fn retract(&self, waiter: &Waiter) -> bool {
+        let record = ptr::from_ref(waiter).cast_mut();
+        if seeded(Flaw::RetractedByStore) {
+            self.word.store(ptr::null_mut(), Ordering::Relaxed);
+            return true;
+        }
+        // Relaxed: nobody has seen the record if it succeeds, and if it fails the verdict orders what follows.
+        self.word.compare_exchange(record, ptr::null_mut(), Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
     /// Sets the latch and wakes its waiter.

@@ -16,16 +16,24 @@
 
 mod bag;
 mod blocking;
+mod bounds;
+mod builder;
+mod cancel;
 mod core;
 mod deque;
 mod error;
 mod fork;
+mod imap;
 mod job;
 mod join;
 mod latch;
+mod limited;
 mod map;
+mod options;
 mod pool;
 mod primitive;
+mod progress;
+mod reduce;
 mod registry;
 mod scope;
 mod search;
@@ -39,15 +47,25 @@ pub mod sync;
 mod task;
 mod thread;
 mod wait;
+mod watchdog;
+mod window;
+mod with;
 mod worker;
 
 pub use blocking::blocking;
-pub use error::{BuildError, JoinError, JoinThreadsError};
-pub use pool::{Pool, PoolBuilder, join, scope, spawn};
+pub use builder::PoolBuilder;
+pub use cancel::{CancelToken, Why};
+pub use error::{BuildError, Cancelled, JoinError, JoinThreadsError, PanicPayload};
+pub use imap::{Imap, LimitedImap};
+pub use limited::is_cancelled;
+pub use options::Options;
+pub use pool::{Pool, join, scope, spawn};
+pub use progress::Progress;
 pub use scope::{Scope, ScopedJoinHandle};
 pub use source::Source;
 pub use spawn::JoinHandle;
 pub use stats::Stats;
+pub use with::With;
 
 #[cfg(any(doc, doctest))]
 #[doc = include_str!("../DESIGN.md")]
@@ -65,7 +83,7 @@ pub mod internals {
         )*};
     }
     open!(
-        bag, blocking, core, deque, error, fork, job, join, latch, map, primitive, registry, scope, seat, slab, sleep,
-        spawn, sync, task, thread, wait, worker
+        bag, blocking, cancel, core, deque, error, fork, job, join, latch, map, primitive, registry, scope, seat, slab,
+        sleep, spawn, sync, task, thread, wait, window, worker
     );
 }

@@ -1,27 +1,25 @@
-//! The front door: a pool and its builder, and the functions that find the pool of the current thread.
+//! The front door: a pool, and the functions that find the pool of the current thread.
 
+use crate::builder::{MOST_CORES, PoolBuilder};
 use crate::error::{BuildError, JoinThreadsError};
+use crate::imap::Imap;
 use crate::join::join_on;
-use crate::map::map_on;
-use crate::primitive::{Arc, OnceLock, available_cores};
-use crate::registry::{Options, Registry};
+use crate::map::{Stopped, map_on};
+use crate::options::Options;
+use crate::primitive::{Arc, OnceLock};
+use crate::reduce::reduce_on;
+use crate::registry::Registry;
 use crate::scope::{Scope, scope_on};
 use crate::source::{Source, private};
 use crate::spawn::{JoinHandle, spawn_in};
 use crate::stats::Stats;
-use crate::thread::{in_pool, run_thread, works_for};
+use crate::thread::{in_pool, works_for};
+use crate::with::With;
 use crate::worker::{Worker, without_core};
-use std::any::Any;
+use std::convert::Infallible;
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::Instant;
-
-/// The most cores a pool can have.
-const MOST_CORES: usize = 4096;
-/// The most threads it can have.
-const MOST_THREADS: usize = 1 << 16;
-/// Threads beyond the cores that a pool may start while others are blocked, unless told otherwise.
-const SPARE_THREADS: usize = 256;
 
 /// A pool of cores on which closures run in parallel: Python's `multiprocessing.Pool`, over threads.
 ///
@@ -87,12 +85,13 @@ impl Pool {
     }
 
     /// The pool that [`join`], [`scope`] and [`spawn`] use on threads that belong to no pool. It is built when it is first
-    /// asked for, with as many cores as the environment variable `PURLOIN_CORES` says, else as this process may use, and
-    /// lasts as long as the process.
+    /// asked for, with as many cores as the environment variable `PURLOIN_CORES` says, and lasts as long as the process. If
+    /// the variable is 0, empty or not set, it has as many cores as this process may use.
     ///
     /// # Panics
     ///
-    /// If the pool can't be built: with the [`BuildError`], which says why.
+    /// If the pool can't be built: with the [`BuildError`], which says why. If `PURLOIN_CORES` is no number of cores: with its
+    /// value and what it may be. The next call tries again.
     ///
     /// ```
     /// let sum: usize = purloin::Pool::global().map(0..10usize, |n| n).into_iter().sum();
@@ -101,7 +100,7 @@ impl Pool {
     pub fn global() -> &'static Pool {
         static GLOBAL: OnceLock<Pool> = OnceLock::new();
         GLOBAL.get_or_init(|| {
-            let cores = std::env::var("PURLOIN_CORES").ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0);
+            let cores = cores_wanted();
             let name = |index| format!("purloin-global-{index}");
             match Pool::builder().cores(cores).thread_name(name).build() {
                 Ok(pool) => pool,
@@ -120,7 +119,8 @@ impl Pool {
     ///
     /// # Panics
     ///
-    /// With what `f` panicked with. Results made by then are dropped, and so are items not yet looked at.
+    /// With what `f` panicked with; if it did for several items, with what it did for the first of them that was begun.
+    /// Results made by then are dropped, and so are items not yet looked at.
     ///
     /// ```
     /// let pool = purloin::Pool::new(2)?;
@@ -129,14 +129,201 @@ impl Pool {
     /// assert_eq!(pool.map(words, |word| word + "!"), ["never!", "odd!", "or!", "even!"]); // moved
     /// # Ok::<(), purloin::BuildError>(())
     /// ```
-    pub fn map<S, F, R>(&self, mut source: S, f: F) -> Vec<R>
+    pub fn map<S, F, R>(&self, source: S, f: F) -> Vec<R>
     where
         S: Source,
         F: Fn(<S as private::Source>::Item) -> R + Sync,
         R: Send,
     {
-        let whole = source.whole();
-        self.in_pool(|worker| map_on(worker, whole, &f))
+        let mut held = source.hold();
+        let whole = S::whole(&mut held);
+        let f = |item| Ok::<R, Infallible>(f(item));
+        match self.in_pool(|worker| map_on::<false, _, _, _, _>(worker, whole, None, &f)) {
+            Ok(results) => results,
+            Err(Stopped::Failed(never)) => match never {},
+            Err(Stopped::Cancelled(_)) => unreachable!("nothing limits it"),
+        }
+    }
+
+    /// Calls `f` with each item, as [`map`](Pool::map) does, for what it does and not for a result.
+    ///
+    /// # Panics
+    ///
+    /// As [`map`](Pool::map).
+    ///
+    /// ```
+    /// let pool = purloin::Pool::new(2)?;
+    /// let mut grid = vec![[0; 4]; 4];
+    /// pool.for_each(&mut grid, |row| row.fill(7));
+    /// assert!(grid.iter().flatten().all(|&cell| cell == 7));
+    /// # Ok::<(), purloin::BuildError>(())
+    /// ```
+    pub fn for_each<S, F>(&self, source: S, f: F)
+    where
+        S: Source,
+        F: Fn(<S as private::Source>::Item) + Sync,
+    {
+        drop(self.map(source, f));
+    }
+
+    /// As [`map`](Pool::map), for items that can fail.
+    ///
+    /// # Errors
+    ///
+    /// That of the first item, by its index, for which `f` fails: the one that a serial loop would meet. Once an item is
+    /// known to have failed those after it are no longer begun; those before it are, since one of them may be the first.
+    ///
+    /// # Panics
+    ///
+    /// As [`map`](Pool::map).
+    ///
+    /// ```
+    /// let pool = purloin::Pool::new(2)?;
+    /// assert_eq!(pool.try_map(["1", "2"], |text| text.parse::<u8>()), Ok(vec![1, 2]));
+    /// let failed = pool.try_map(["1", "two", "", "256"], |text| text.parse::<u8>().map_err(|_| text));
+    /// assert_eq!(failed, Err("two"));
+    /// # Ok::<(), purloin::BuildError>(())
+    /// ```
+    pub fn try_map<S, F, R, E>(&self, source: S, f: F) -> Result<Vec<R>, E>
+    where
+        S: Source,
+        F: Fn(<S as private::Source>::Item) -> Result<R, E> + Sync,
+        R: Send,
+        E: Send,
+    {
+        let mut held = source.hold();
+        let whole = S::whole(&mut held);
+        match self.in_pool(|worker| map_on::<true, _, _, _, _>(worker, whole, None, &f)) {
+            Ok(results) => Ok(results),
+            Err(Stopped::Failed(error)) => Err(error),
+            Err(Stopped::Cancelled(_)) => unreachable!("nothing limits it"),
+        }
+    }
+
+    /// As [`for_each`](Pool::for_each), for items that can fail.
+    ///
+    /// # Errors
+    ///
+    /// As for [`try_map`](Pool::try_map).
+    ///
+    /// # Panics
+    ///
+    /// As [`map`](Pool::map).
+    ///
+    /// ```
+    /// let pool = purloin::Pool::new(2)?;
+    /// let checked = pool.try_for_each(1..=100, |n| if n % 40 == 0 { Err(n) } else { Ok(()) });
+    /// assert_eq!(checked, Err(40));
+    /// # Ok::<(), purloin::BuildError>(())
+    /// ```
+    pub fn try_for_each<S, F, E>(&self, source: S, f: F) -> Result<(), E>
+    where
+        S: Source,
+        F: Fn(<S as private::Source>::Item) -> Result<(), E> + Sync,
+        E: Send,
+    {
+        self.try_map(source, f).map(drop)
+    }
+
+    /// The results of `map` for all items, combined with `reduce`; `identity` if there are no items.
+    ///
+    /// What is combined with what depends on the number of items alone, so the result is the same to the last bit on any
+    /// number of cores, run after run, also where `reduce` rounds. The items fall into blocks of `b`, the largest power of
+    /// two that is at most a 4096th of their number, and 1 at least, 1024 at most; the last block may be shorter. Within
+    /// a block results are combined from left to right. Of `n` blocks the first `n / 2`, rounded down, are combined with
+    /// the others, and each half is made in the same way. `reduce` always has the results of earlier items on its left.
+    ///
+    /// # Panics
+    ///
+    /// With what `map` or `reduce` panicked with.
+    ///
+    /// ```
+    /// let pool = purloin::Pool::new(2)?;
+    /// let text = "to be or not to be";
+    /// let words: Vec<&str> = text.split(' ').collect();
+    /// assert_eq!(pool.map_reduce(&words, |word| word.len(), 0, |a, b| a + b), 13);
+    /// let all = pool.map_reduce(&words, |word| word.to_string(), String::new(), |a, b| a + &b);
+    /// assert_eq!(all, "tobeornottobe");
+    /// # Ok::<(), purloin::BuildError>(())
+    /// ```
+    pub fn map_reduce<S, M, O, R>(&self, source: S, map: M, identity: R, reduce: O) -> R
+    where
+        S: Source,
+        M: Fn(<S as private::Source>::Item) -> R + Sync,
+        O: Fn(R, R) -> R + Sync,
+        R: Send,
+    {
+        let mut held = source.hold();
+        let whole = S::whole(&mut held);
+        match self.in_pool(|worker| reduce_on::<false, _, _, _, _>(worker, whole, None, &map, &reduce)) {
+            Ok(result) => result.unwrap_or(identity),
+            Err(_) => unreachable!("nothing limits it"),
+        }
+    }
+
+    /// The results of `f` for the items of any iterator, in the items' order, lazily: an iterator itself.
+    ///
+    /// Items are taken as results are asked for: at most [`buffer`](Imap::buffer) of them are taken and not yet delivered,
+    /// so the iterator may be endless, and memory does not grow. Each is begun as soon as it is read. `next` reads one item
+    /// for each result that it delivers, and more as long as no result is ready, on this thread, which need not be the
+    /// pool's; it may also run `f` here, as the serial loop would. Dropping the results midway cancels what has not begun.
+    ///
+    /// What goes to other threads outlives this call, so it is `'static`: give shared things to `f` as an `Arc`. For items
+    /// that can be borrowed, and are all there, use [`map`](Pool::map).
+    ///
+    /// # Panics
+    ///
+    /// Not here; the `next` for an item panics with what `f` panicked with for it, and the one after goes on.
+    ///
+    /// ```
+    /// let pool = purloin::Pool::new(2)?;
+    /// let lines = "one\ntwo\nthree".lines().map(str::to_owned);
+    /// let lengths = pool.imap(lines, |line| line.len());
+    /// assert_eq!(lengths.collect::<Vec<_>>(), [3, 3, 5]);
+    /// let first_large = pool.imap(1u64.., |n| n * n).find(|square| *square > 1000);
+    /// assert_eq!(first_large, Some(1024));
+    /// # Ok::<(), purloin::BuildError>(())
+    /// ```
+    pub fn imap<I, F, R>(&self, items: I, f: F) -> Imap<I::IntoIter, R>
+    where
+        I: IntoIterator<Item: Send + 'static>,
+        F: Fn(I::Item) -> R + Send + Sync + 'static,
+        R: Send + 'static,
+    {
+        Imap::new(&self.0.0, items.into_iter(), f, true, Options::new())
+    }
+
+    /// As [`imap`](Pool::imap), with the results in the order in which they are made: one that takes long holds up no other.
+    ///
+    /// ```
+    /// let pool = purloin::Pool::new(2)?;
+    /// let mut squares: Vec<u32> = pool.imap_unordered(0..100, |n| n * n).collect();
+    /// squares.sort_unstable();
+    /// assert!((0..100).map(|n| n * n).eq(squares));
+    /// # Ok::<(), purloin::BuildError>(())
+    /// ```
+    pub fn imap_unordered<I, F, R>(&self, items: I, f: F) -> Imap<I::IntoIter, R>
+    where
+        I: IntoIterator<Item: Send + 'static>,
+        F: Fn(I::Item) -> R + Send + Sync + 'static,
+        R: Send + 'static,
+    {
+        Imap::new(&self.0.0, items.into_iter(), f, false, Options::new())
+    }
+
+    /// The pool's operations under these options: with a token that cancels them, a deadline, a counter of what is done.
+    ///
+    /// ```
+    /// use purloin::{Options, Pool};
+    /// use std::time::Instant;
+    ///
+    /// let pool = Pool::new(2)?;
+    /// let late = pool.with(Options::new().deadline(Instant::now())).map(0..1000, |n| n);
+    /// assert_eq!(late.unwrap_err().finished, 0);
+    /// # Ok::<(), purloin::BuildError>(())
+    /// ```
+    pub fn with(&self, options: Options) -> With<'_> {
+        With::new(&self.0.0, options)
     }
 
     /// Runs both closures, in parallel if a core is free, and gives both results.
@@ -242,11 +429,20 @@ impl Pool {
     }
 
     /// How many cores the pool has: the most closures that run at once.
+    #[must_use]
     pub fn cores(&self) -> usize {
         self.0.0.size()
     }
 
     /// What the pool has done so far.
+    ///
+    /// ```
+    /// let pool = purloin::Pool::new(2)?;
+    /// pool.spawn(|| ()).join()?;
+    /// assert_eq!(pool.stats().injected, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
     pub fn stats(&self) -> Stats {
         self.0.0.check_fork();
         Stats::of(&self.0.0)
@@ -270,6 +466,16 @@ impl Pool {
 
     /// Takes no new tasks and drops those that are queued and have not begun: their handles say so. What has begun, and
     /// what belongs to a region (`join`, `map`, `install`, `scope`), goes on to its end.
+    ///
+    /// ```
+    /// let pool = purloin::Pool::new(1)?;
+    /// let tasks: Vec<_> = (0..1000).map(|n| pool.spawn(move || n)).collect();
+    /// pool.terminate();
+    /// for (n, task) in tasks.into_iter().enumerate() {
+    ///     assert!(task.join().map_or_else(|error| error.is_cancelled(), |result| result == n));
+    /// }
+    /// # Ok::<(), purloin::BuildError>(())
+    /// ```
     pub fn terminate(&self) {
         self.0.0.check_fork();
         self.0.0.terminate();
@@ -313,108 +519,29 @@ impl fmt::Debug for Pool {
     }
 }
 
-/// How a pool is to be built: [`Pool::builder`].
-///
-/// ```
-/// let pool = purloin::Pool::builder()
-///     .cores(2)
-///     .thread_name(|index| format!("crunch-{index}"))
-///     .stack_size(8 << 20)
-///     .build()?;
-/// let name = pool.install(|| std::thread::current().name().map(str::to_owned));
-/// assert!(name.unwrap().starts_with("crunch-"));
-/// # Ok::<(), purloin::BuildError>(())
-/// ```
-#[derive(Debug)]
-#[must_use = "a builder does nothing until `build`"]
-pub struct PoolBuilder {
-    options: Options,
-    max_threads: Option<usize>,
+/// What `PURLOIN_CORES` asks for. A value that means nothing is told: whoever set it wants to know.
+fn cores_wanted() -> usize {
+    let Some(value) = std::env::var_os("PURLOIN_CORES") else { return 0 };
+    match value.to_str().map(str::trim) {
+        Some("") => Some(0),
+        text => text.and_then(|text| text.parse().ok()).filter(|&cores| cores <= MOST_CORES),
+    }
+    .unwrap_or_else(|| {
+        panic!(
+            "PURLOIN_CORES is {value:?}: it must be a number of cores up to {MOST_CORES}, or 0, empty or not set for as \
+             many as this process may use"
+        )
+    })
 }
 
 impl PoolBuilder {
-    fn new() -> Self {
-        PoolBuilder {
-            options: Options {
-                cores: 0,
-                max_threads: 0,
-                thread_name: Box::new(|index| format!("purloin-{index}")),
-                stack_size: None,
-                on_thread_start: None,
-                on_thread_exit: None,
-                on_task_panic: None,
-            },
-            max_threads: None,
-        }
-    }
-
-    /// The number of cores; 0, the default, means as many as this process may use (affinity and cgroup quota counted).
-    pub fn cores(mut self, cores: usize) -> Self {
-        self.options.cores = cores;
-        self
-    }
-
-    /// The name of the thread of each index, counted from 0.
-    pub fn thread_name(mut self, name: impl Fn(usize) -> String + Send + Sync + 'static) -> Self {
-        self.options.thread_name = Box::new(name);
-        self
-    }
-
-    /// The stack of each thread, in bytes. With it, a region of an outside caller always runs on one of the pool's
-    /// threads, since the caller's own stack may be smaller.
-    pub fn stack_size(mut self, bytes: usize) -> Self {
-        self.options.stack_size = Some(bytes);
-        self
-    }
-
-    /// The most threads the pool may have, at least as many as cores. More than the cores are started only while threads
-    /// wait or block in the middle of something, so that others can use their cores. The default is the cores and 256.
-    pub fn max_threads(mut self, threads: usize) -> Self {
-        self.max_threads = Some(threads);
-        self
-    }
-
-    /// Called by each thread of the pool as it starts, with its index. If it panics, the thread goes on, and
-    /// [`on_task_panic`](PoolBuilder::on_task_panic) is told.
-    pub fn on_thread_start(mut self, hook: impl Fn(usize) + Send + Sync + 'static) -> Self {
-        self.options.on_thread_start = Some(Box::new(hook));
-        self
-    }
-
-    /// Called by each thread of the pool as it ends.
-    pub fn on_thread_exit(mut self, hook: impl Fn(usize) + Send + Sync + 'static) -> Self {
-        self.options.on_thread_exit = Some(Box::new(hook));
-        self
-    }
-
-    /// Called with what a task panicked with whose handle had been dropped. By default only the panic hook tells of it.
-    pub fn on_task_panic(mut self, hook: impl Fn(Box<dyn Any + Send>) + Send + Sync + 'static) -> Self {
-        self.options.on_task_panic = Some(Box::new(hook));
-        self
-    }
-
     /// Builds the pool and starts its threads.
     ///
     /// # Errors
     ///
     /// [`BuildError`] if the numbers can't be met, or a thread can't be started. Nothing is left running then.
     pub fn build(self) -> Result<Pool, BuildError> {
-        let mut options = self.options;
-        if options.cores == 0 {
-            options.cores = available_cores().min(MOST_CORES);
-        }
-        options.max_threads = self.max_threads.unwrap_or(options.cores.saturating_add(SPARE_THREADS));
-        for (what, asked, most) in
-            [("cores", options.cores, MOST_CORES), ("threads", options.max_threads, MOST_THREADS)]
-        {
-            if asked > most {
-                return Err(BuildError::TooMany { what, asked, most });
-            }
-        }
-        if options.max_threads < options.cores {
-            return Err(BuildError::CapBelowCores { max_threads: options.max_threads, cores: options.cores });
-        }
-        Registry::start(options, run_thread).map(|registry| Pool(Arc::new(Owner(registry))))
+        self.start().map(|registry| Pool(Arc::new(Owner(registry))))
     }
 }
 

@@ -287,6 +287,7 @@ impl<T: Send> ScopedJoinHandle<'_, T> {
     }
 
     /// Whether [`join`](ScopedJoinHandle::join) would return at once.
+    #[must_use]
     pub fn is_finished(&self) -> bool {
         self.handle.is_finished()
     }

@@ -29,6 +29,8 @@ struct Lot {
     callers: VecDeque<Arc<Seat>>,
     /// Threads that gave up their core in the middle of something and have not asked for it back.
     away: usize,
+    /// How often a core has been given up.
+    gives: u64,
     /// Threads of the pool that are alive, the most there were at once, and the most there may be.
     threads: usize,
     peak: usize,
@@ -89,6 +91,7 @@ impl Sleep {
             resuming: VecDeque::new(),
             callers: VecDeque::new(),
             away: 0,
+            gives: 0,
             threads: 0,
             peak: 0,
             max_threads,
@@ -214,6 +217,7 @@ impl Sleep {
     pub fn give(&self, core: usize, away: bool) {
         let mut lot = self.lot.lock();
         lot.away += usize::from(away);
+        lot.gives += 1;
         lot.pass_on(core);
         self.refresh(&lot);
     }
@@ -376,6 +380,14 @@ impl Sleep {
     pub fn threads(&self) -> (usize, usize) {
         let lot = self.lot.lock();
         (lot.threads, lot.peak)
+    }
+
+    /// Whether nobody has a core or is about to, though threads are in the middle of something. If so, how often a core has
+    /// been given up: the same number some time later means that nobody has had one meanwhile.
+    pub fn standstill(&self) -> Option<u64> {
+        let lot = self.lot.lock();
+        let still = lot.away > 0 && lot.idle.len() == lot.cores && lot.lent == 0 && lot.resuming.is_empty();
+        still.then_some(lot.gives)
     }
 
     /// From now on threads end when there is nothing left to do.

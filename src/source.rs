@@ -2,12 +2,30 @@
 
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
-/// Something with a known number of items that can be cut in two: what [`Pool::map`](crate::Pool::map) takes.
+/// Something with a known number of items that can be cut in two: what [`Pool::map`](crate::Pool::map) and the other
+/// loops take.
 ///
-/// Implemented for ranges of integers, `&[T]`, `&mut [T]`, `Vec<T>`, `&Vec<T>` and arrays. Sealed: the way in which items
-/// are cut and moved out may still change.
+/// | source | items |
+/// |---|---|
+/// | `a..b`, `a..=b` of any integer type | the integers |
+/// | `&[T]`, `&Vec<T>`, `&[T; N]` | `&T` |
+/// | `&mut [T]`, `&mut Vec<T>`, `&mut [T; N]` | `&mut T` |
+/// | `Vec<T>`, `[T; N]` | `T`, moved out |
+///
+/// Anything else that iterates goes through [`Pool::imap`](crate::Pool::imap), or is collected first. Sealed: the way in
+/// which items are cut and moved out may still change.
+///
+/// ```
+/// let pool = purloin::Pool::new(2)?;
+/// assert_eq!(pool.map(1..=3, |n| n * n), [1, 4, 9]);
+/// assert_eq!(pool.map(["a", "b"], |text| text.repeat(2)), ["aa", "bb"]);
+/// let mut numbers = vec![1, 2, 3];
+/// pool.for_each(&mut numbers, |n| *n += 1);
+/// assert_eq!(numbers, [2, 3, 4]);
+/// # Ok::<(), purloin::BuildError>(())
+/// ```
 pub trait Source: private::Source {}
 
 impl<S: private::Source> Source for S {}
@@ -17,91 +35,163 @@ pub(crate) mod private {
     pub trait Source {
         /// What the loop's body gets.
         type Item: Send;
+        /// Where the items are while the loop runs.
+        type Held;
         /// A stretch of the items.
         type Part<'a>: Part<Item = Self::Item>
         where
             Self: 'a;
-        /// All items, as one part. Those that the part does not yield are dropped with it.
-        fn whole(&mut self) -> Self::Part<'_>;
+        /// The items, where they stay from now on.
+        fn hold(self) -> Self::Held;
+        /// All items, as one part: once. Those that the part does not yield are dropped with it.
+        fn whole<'a>(held: &'a mut Self::Held) -> Self::Part<'a>
+        where
+            Self: 'a;
     }
 
     /// A stretch of items, yielded in order.
-    pub trait Part: Iterator + Send {
+    pub trait Part: Iterator + Send + Sized {
         /// How many items are left.
         fn length(&self) -> usize;
-        /// The first `count` items, and the rest.
-        fn cut(self, count: usize) -> (Self, Self)
-        where
-            Self: Sized;
+        /// The first `count` items, which are no more than are left, and the rest.
+        fn cut(self, count: usize) -> (Self, Self);
     }
 }
 
 use private::Part;
 
+/// Consecutive integers.
+#[derive(Debug, Clone)]
+pub struct Run<I> {
+    next: I,
+    left: usize,
+}
+
 macro_rules! ranges {
     ($($int:ty),*) => {$(
         impl private::Source for Range<$int> {
             type Item = $int;
-            type Part<'a> = Range<$int>;
-            fn whole(&mut self) -> Range<$int> {
-                self.clone()
+            type Held = Run<$int>;
+            type Part<'a> = Run<$int>;
+
+            fn hold(self) -> Run<$int> {
+                // As many as from the first to the one before the end.
+                let left = if self.start < self.end { length(self.end.abs_diff(self.start), &self) } else { 0 };
+                Run { next: self.start, left }
+            }
+
+            fn whole<'a>(held: &'a mut Run<$int>) -> Run<$int>
+            where
+                Self: 'a,
+            {
+                held.clone()
             }
         }
 
-        impl Part for Range<$int> {
+        impl private::Source for RangeInclusive<$int> {
+            type Item = $int;
+            type Held = Run<$int>;
+            type Part<'a> = Run<$int>;
+
+            fn hold(self) -> Run<$int> {
+                if self.is_empty() {
+                    return Run { next: *self.start(), left: 0 };
+                }
+                let steps = length(self.end().abs_diff(*self.start()), &self);
+                let left = steps.checked_add(1).unwrap_or_else(|| too_long(&self));
+                Run { next: *self.start(), left }
+            }
+
+            fn whole<'a>(held: &'a mut Run<$int>) -> Run<$int>
+            where
+                Self: 'a,
+            {
+                held.clone()
+            }
+        }
+
+        impl Iterator for Run<$int> {
+            type Item = $int;
+
+            #[inline]
+            fn next(&mut self) -> Option<$int> {
+                self.left = self.left.checked_sub(1)?;
+                let next = self.next;
+                // Wraps after the last of the type's values, which is then the last of the run.
+                self.next = next.wrapping_add(1);
+                Some(next)
+            }
+        }
+
+        impl Part for Run<$int> {
             fn length(&self) -> usize {
-                if self.start >= self.end {
-                    return 0;
-                }
-                match usize::try_from(self.end.abs_diff(self.start)) {
-                    Ok(length) => length,
-                    Err(_) => panic!("{self:?} has more items than memory has addresses"),
-                }
+                self.left
             }
 
             fn cut(self, count: usize) -> (Self, Self) {
-                // The cast and the sum may wrap on the way to the right place, when the range spans more than half of
-                // what a signed type holds.
-                let middle = self.start.wrapping_add(count as $int);
-                (self.start..middle, middle..self.end)
+                // The cast and the sum may wrap on the way to the right place, when the run spans more than half of what
+                // a signed type holds.
+                let middle = self.next.wrapping_add(count as $int);
+                (Run { next: self.next, left: count }, Run { next: middle, left: self.left - count })
             }
         }
     )*};
 }
 ranges!(u8, i8, u16, i16, u32, i32, u64, i64, u128, i128, usize, isize);
 
-impl<'s, T: Sync> private::Source for &'s [T] {
-    type Item = &'s T;
-    type Part<'a>
-        = std::slice::Iter<'s, T>
-    where
-        Self: 'a;
-    fn whole(&mut self) -> std::slice::Iter<'s, T> {
-        self.iter()
-    }
+fn length<N: TryInto<usize>>(count: N, range: &dyn std::fmt::Debug) -> usize {
+    count.try_into().unwrap_or_else(|_| too_long(range))
 }
 
-impl<'s, T: Sync> private::Source for &'s Vec<T> {
-    type Item = &'s T;
-    type Part<'a>
-        = std::slice::Iter<'s, T>
-    where
-        Self: 'a;
-    fn whole(&mut self) -> std::slice::Iter<'s, T> {
-        self.iter()
-    }
+#[cold]
+fn too_long(range: &dyn std::fmt::Debug) -> ! {
+    panic!("{range:?} has more items than memory has addresses")
 }
 
-impl<'s, T: Sync, const N: usize> private::Source for &'s [T; N] {
-    type Item = &'s T;
-    type Part<'a>
-        = std::slice::Iter<'s, T>
-    where
-        Self: 'a;
-    fn whole(&mut self) -> std::slice::Iter<'s, T> {
-        self.iter()
-    }
+macro_rules! slices {
+    ($($kind:ty $(, $count:ident)?;)*) => {$(
+        impl<'s, T: Sync $(, const $count: usize)?> private::Source for &'s $kind {
+            type Item = &'s T;
+            type Held = &'s [T];
+            type Part<'a>
+                = std::slice::Iter<'s, T>
+            where
+                Self: 'a;
+
+            fn hold(self) -> &'s [T] {
+                self
+            }
+
+            fn whole<'a>(held: &'a mut &'s [T]) -> std::slice::Iter<'s, T>
+            where
+                Self: 'a,
+            {
+                held.iter()
+            }
+        }
+
+        impl<'s, T: Send $(, const $count: usize)?> private::Source for &'s mut $kind {
+            type Item = &'s mut T;
+            type Held = &'s mut [T];
+            type Part<'a>
+                = std::slice::IterMut<'s, T>
+            where
+                Self: 'a;
+
+            fn hold(self) -> &'s mut [T] {
+                self
+            }
+
+            fn whole<'a>(held: &'a mut &'s mut [T]) -> std::slice::IterMut<'s, T>
+            where
+                Self: 'a,
+            {
+                std::mem::take(held).iter_mut()
+            }
+        }
+    )*};
 }
+slices!([T]; Vec<T>; [T; N], N;);
 
 impl<T: Sync> Part for std::slice::Iter<'_, T> {
     fn length(&self) -> usize {
@@ -111,17 +201,6 @@ impl<T: Sync> Part for std::slice::Iter<'_, T> {
     fn cut(self, count: usize) -> (Self, Self) {
         let (first, rest) = self.as_slice().split_at(count);
         (first.iter(), rest.iter())
-    }
-}
-
-impl<'s, T: Send> private::Source for &'s mut [T] {
-    type Item = &'s mut T;
-    type Part<'a>
-        = std::slice::IterMut<'s, T>
-    where
-        Self: 'a;
-    fn whole(&mut self) -> std::slice::IterMut<'s, T> {
-        std::mem::take(self).iter_mut()
     }
 }
 
@@ -148,15 +227,61 @@ unsafe impl<T: Send> Send for Moved<'_, T> {}
 
 impl<T: Send> private::Source for Vec<T> {
     type Item = T;
+    type Held = Vec<T>;
     type Part<'a>
         = Moved<'a, T>
     where
         Self: 'a;
-    fn whole(&mut self) -> Moved<'_, T> {
-        let items = std::ptr::slice_from_raw_parts_mut(self.as_mut_ptr(), self.len());
+
+    fn hold(self) -> Vec<T> {
+        self
+    }
+
+    fn whole<'a>(held: &'a mut Vec<T>) -> Moved<'a, T>
+    where
+        Self: 'a,
+    {
+        let items = std::ptr::slice_from_raw_parts_mut(held.as_mut_ptr(), held.len());
         // SAFETY: zero is within the capacity; the items belong to the part from now on.
-        unsafe { self.set_len(0) };
+        unsafe { held.set_len(0) };
         Moved { items, memory: PhantomData }
+    }
+}
+
+/// An array whose items are taken out once.
+#[derive(Debug)]
+pub struct Array<T, const N: usize> {
+    items: ManuallyDrop<[T; N]>,
+    taken: bool,
+}
+
+impl<T, const N: usize> Drop for Array<T, N> {
+    fn drop(&mut self) {
+        if !self.taken {
+            // SAFETY: the items are still here, and not used again.
+            unsafe { ManuallyDrop::drop(&mut self.items) };
+        }
+    }
+}
+
+impl<T: Send, const N: usize> private::Source for [T; N] {
+    type Item = T;
+    type Held = Array<T, N>;
+    type Part<'a>
+        = Moved<'a, T>
+    where
+        Self: 'a;
+
+    fn hold(self) -> Array<T, N> {
+        Array { items: ManuallyDrop::new(self), taken: false }
+    }
+
+    fn whole<'a>(held: &'a mut Array<T, N>) -> Moved<'a, T>
+    where
+        Self: 'a,
+    {
+        assert!(!std::mem::replace(&mut held.taken, true), "an array's items are taken out once");
+        Moved { items: held.items.as_mut_slice(), memory: PhantomData }
     }
 }
 

@@ -7,6 +7,7 @@ use crate::task::{self, Handle, Home};
 use std::any::Any;
 use std::fmt;
 use std::ptr;
+use std::time::{Duration, Instant};
 
 /// A detached task belongs to its pool alone. The pointer is followed only by the pool's own threads; anybody else
 /// compares it.
@@ -45,6 +46,13 @@ impl Home for Detached {
 
 /// The right to the result of a task that [`Pool::spawn`](crate::Pool::spawn) made. Dropping it detaches the task, which
 /// runs all the same.
+///
+/// ```
+/// let tasks: Vec<purloin::JoinHandle<u32>> = (1..4).map(|n| purloin::spawn(move || n * n)).collect();
+/// let squares: Result<Vec<_>, _> = tasks.into_iter().map(purloin::JoinHandle::join).collect();
+/// assert_eq!(squares?, [1, 4, 9]);
+/// # Ok::<(), purloin::JoinError>(())
+/// ```
 pub struct JoinHandle<T>(Handle<T, Detached>);
 
 impl<T: Send> JoinHandle<T> {
@@ -68,7 +76,69 @@ impl<T: Send> JoinHandle<T> {
         self.0.join()
     }
 
+    /// The result, if the task is done; else the handle, to be joined later.
+    ///
+    /// # Errors
+    ///
+    /// The handle itself. What is `Ok` is what [`join`](JoinHandle::join) gives.
+    ///
+    /// ```
+    /// use std::sync::mpsc::channel;
+    ///
+    /// let pool = purloin::Pool::new(2)?;
+    /// let (sender, receiver) = channel();
+    /// let task = pool.spawn(move || receiver.recv());
+    /// let task = task.try_join().expect_err("it waits for what is sent below");
+    /// sender.send("now")?;
+    /// assert_eq!(task.join()?, Ok("now"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn try_join(self) -> Result<Result<T, JoinError>, Self> {
+        if self.is_finished() { Ok(self.join()) } else { Err(self) }
+    }
+
+    /// Waits for the task as long as `timeout` at most: Python's `AsyncResult.get(timeout)`.
+    ///
+    /// It never runs the task itself, which could take longer. On a thread of a pool the core goes to others meanwhile, and
+    /// the thread waits for one again before this returns.
+    ///
+    /// # Errors
+    ///
+    /// The handle itself, if the task is not done by then; the task goes on. What is `Ok` is what
+    /// [`join`](JoinHandle::join) gives.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let pool = purloin::Pool::new(2)?;
+    /// let (sender, receiver) = std::sync::mpsc::channel();
+    /// let task = pool.spawn(move || receiver.recv());
+    /// let task = task.join_timeout(Duration::from_millis(1)).expect_err("nothing was sent");
+    /// sender.send("now")?;
+    /// let result = task.join_timeout(Duration::from_secs(60)).expect("it takes no minute");
+    /// assert_eq!(result?, Ok("now"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn join_timeout(self, timeout: Duration) -> Result<Result<T, JoinError>, Self> {
+        let done = match Instant::now().checked_add(timeout) {
+            Some(deadline) => self.0.wait_until(deadline),
+            // Beyond the end of time.
+            None => true,
+        };
+        if done { Ok(self.join()) } else { Err(self) }
+    }
+
     /// Whether [`join`](JoinHandle::join) would return at once.
+    ///
+    /// ```
+    /// let task = purloin::spawn(|| 6 * 7);
+    /// while !task.is_finished() {
+    ///     std::thread::yield_now(); // or something of use
+    /// }
+    /// assert_eq!(task.join()?, 42);
+    /// # Ok::<(), purloin::JoinError>(())
+    /// ```
+    #[must_use]
     pub fn is_finished(&self) -> bool {
         self.0.is_finished()
     }

@@ -6,7 +6,16 @@ use crate::registry::Registry;
 use std::fmt;
 
 /// What a pool has done since it was built: [`Pool::stats`](crate::Pool::stats). The counts are read one after the other
-/// while the pool goes on, so they need not add up to the last one.
+/// while the pool goes on, so they need not add up to the last one. Printed, they are three lines for people to read.
+///
+/// ```
+/// let pool = purloin::Pool::new(2)?;
+/// assert_eq!(pool.install(|| purloin::join(|| 6, || 7)), (6, 7));
+/// let stats = pool.stats();
+/// assert_eq!((stats.cores, stats.injected), (2, 0)); // the caller did it: nothing went through the injector
+/// println!("{stats}");
+/// # Ok::<(), purloin::BuildError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {

@@ -82,6 +82,25 @@ where
     }
 }
 
+/// Runs `body` on this thread, if that can be done at once: if it works for the pool already, or if it may come as a guest
+/// and a core is idle. Else gives it back.
+pub fn at_once<R, F>(registry: &Registry, body: F) -> Result<R, F>
+where
+    F: FnOnce(&Worker) -> R,
+{
+    match Worker::current_in(registry) {
+        Some(worker) => Ok(worker.resume(body)),
+        None if registry.options.stack_size.is_some() => Err(body),
+        None => {
+            registry.check_fork();
+            match registry.sleep.try_take() {
+                Some(core) => Ok(Worker::enter(registry, core, body)),
+                None => Err(body),
+            }
+        }
+    }
+}
+
 fn from_outside<R, F>(registry: &Registry, body: F) -> R
 where
     F: FnOnce(&Worker) -> R + Send,

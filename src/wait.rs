@@ -4,7 +4,8 @@ use crate::job::{Helped, Lineage};
 use crate::latch::{Latch, Verdict, Waiter};
 use crate::primitive::{Arc, AtomicUsize, KEEP_CORE, Ordering, Steal, WAIT_ROUNDS, back_off, spin_loop};
 use crate::seat::with_place;
-use crate::worker::{Worker, without_core_at};
+use crate::worker::{Worker, without_core, without_core_at};
+use std::time::Instant;
 
 /// What a thread waits for.
 pub struct Awaited<'a> {
@@ -148,4 +149,29 @@ impl Worker {
             })
         })
     }
+}
+
+/// Waits until the latch is set, or until the deadline, and tells whether it is set. Runs nothing meanwhile, and a core that
+/// this thread has goes to others.
+pub fn wait_until(latch: &Latch, deadline: Instant) -> bool {
+    without_core(|place| {
+        let waiter = Waiter::new(Arc::clone(place.seat()));
+        if latch.announce(&waiter).is_err() {
+            return true;
+        }
+        let mut waits = true;
+        while waiter.verdict().is_none() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if !left.is_zero() {
+                place.park_timeout(left);
+            } else if waits && latch.retract(&waiter) {
+                return false;
+            } else {
+                // Set at the last moment: the verdict is on its way.
+                waits = false;
+                place.park();
+            }
+        }
+        true
+    })
 }

@@ -67,6 +67,11 @@ impl Worker {
         unsafe { CURRENT.with(Cell::get).as_ref() }
     }
 
+    /// All workers that this thread is, innermost first, be it without a core at the moment.
+    pub fn all_current<'a>() -> impl Iterator<Item = &'a Worker> {
+        Entry::workers()
+    }
+
     /// This thread's worker in that pool, however many other pools it has entered since.
     pub fn current_in<'a>(registry: *const Registry) -> Option<&'a Worker> {
         Entry::workers().find(|worker| ptr::eq(worker.registry, registry))

@@ -6,8 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules, lowest first: each imports only from those before it. DESIGN.md has its sections in this order.
-const ORDER: [&str; 26] = [
+const ORDER: &[&str] = &[
     "primitive",
+    "cancel",
     "error",
     "seat",
     "slab",
@@ -30,8 +31,18 @@ const ORDER: [&str; 26] = [
     "blocking",
     "sync",
     "source",
+    "progress",
+    "options",
+    "limited",
+    "bounds",
     "map",
+    "reduce",
+    "window",
+    "imap",
+    "with",
     "stats",
+    "watchdog",
+    "builder",
     "pool",
 ];
 

@@ -138,6 +138,43 @@ fn join_around_the_other_pool() {
     });
 }
 
+/// Three pools one within the other, entered in every order at once, with loops, forks and scopes on each level.
+#[test]
+fn three_deep() {
+    const ORDERS: [[usize; 3]; 6] = [[0, 1, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0], [1, 0, 2], [0, 2, 1]];
+    fn levels(pools: &[Pool; 3], [outer, middle, inner]: [usize; 3]) -> usize {
+        let innermost = |n: usize| {
+            let (a, b) = pools[inner].join(|| n, || pools[outer].install(|| 1));
+            a + b
+        };
+        let within = |n: usize| {
+            pools[middle].scope(|s| {
+                let tasks: Vec<_> = (0..3).map(|m| s.spawn(move || innermost(n + m))).collect();
+                tasks.into_iter().map(|task| task.join().expect("no panic")).sum::<usize>()
+            })
+        };
+        pools[outer].map(0..4usize, within).into_iter().sum()
+    }
+    for cores in CORES {
+        for spare in [256, 0] {
+            note(format!("with three pools of {cores} cores and {spare} threads to spare"));
+            let build =
+                |_| PoolBuilder::build(Pool::builder().cores(cores).max_threads(cores + spare)).expect("a pool");
+            let pools: [Pool; 3] = std::array::from_fn(build);
+            within(LONG, || {
+                thread::scope(|scope| {
+                    for order in ORDERS {
+                        let pools = &pools;
+                        scope.spawn(move || (0..10).for_each(|_| assert_eq!(levels(pools, order), 42)));
+                    }
+                });
+                pools.iter().for_each(assert_sound);
+            });
+            within(LONG, || drop(pools));
+        }
+    }
+}
+
 /// A free function means the innermost pool; when that region is over, the outer one again.
 #[test]
 fn free_functions_mean_the_innermost_pool() {

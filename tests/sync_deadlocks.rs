@@ -3,11 +3,14 @@
 
 mod common;
 
-use common::{CORES, Gate, LONG, at_cores, note, panic_text_of, spin_until, text_of, watched, within};
+use common::{
+    CORES, Gate, LONG, assert_sound, at_cores, note, panic_text_of, spin_for, spin_until, text_of, watched, within,
+};
 use purloin::Pool;
-use purloin::sync::{Condvar, Monitor, Mutex, RwLock, waiting};
+use purloin::sync::{Condvar, Monitor, Mutex, RwLock, Snapshot, waiting};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Barrier;
+use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
@@ -154,6 +157,33 @@ fn no_circle_where_there_is_none() {
         assert_eq!(locks.into_iter().map(Mutex::into_inner).sum::<usize>(), 8_000);
         assert_eq!(shared.into_inner(), 4_000);
     });
+}
+
+/// A pool that works, or has nothing to do, is not reported; one that has come to a standstill is, once.
+#[test]
+fn a_standstill_is_reported() {
+    for cores in CORES {
+        note(format!("with a pool of {cores} cores"));
+        let (sender, told) = channel();
+        let told = std::sync::Mutex::new(told);
+        let handler = move |snapshot: &Snapshot| drop(sender.send(snapshot.to_string()));
+        let pool = Pool::builder().cores(cores).watchdog(Duration::from_millis(1), handler).build().expect("a pool");
+        watched(LONG, Some(&pool), || {
+            pool.install(|| spin_for(Duration::from_millis(20)));
+            assert!(told.lock().expect("no panic").try_recv().is_err(), "it worked");
+            let closed = Monitor::new(true);
+            pool.scope(|s| {
+                for _ in 0..2 * cores {
+                    s.spawn(|| closed.wait_until(|closed| (!*closed).then_some(()))); // stuck here
+                }
+                let told = purloin::blocking(|| told.lock().expect("no panic").recv().expect("the watchdog is there"));
+                assert_contains(&told, &["for Monitor 0x", &line_of("// stuck here")]);
+                closed.with(|mut closed| *closed = false);
+            });
+            assert_sound(&pool);
+        });
+        within(LONG, || drop(pool));
+    }
 }
 
 #[test]

@@ -4,9 +4,12 @@
 //! cargo run --release --example soak -- --seconds 60 --cores 16 --seed 1
 //! ```
 //!
-//! What is done follows from the seed alone; who does it, and when, does not. If nothing gets done for 20 seconds it says
-//! what the pool has done so far and aborts.
+//! What is done follows from the seed alone; who does it, and when, does not. On Linux threads are held up at random, each
+//! wherever it happens to be, every other while. If nothing gets done for 20 seconds it says what the pools have done so
+//! far and aborts.
 
+#[cfg(target_os = "linux")]
+mod delays;
 mod tree;
 
 use clap::Parser;
@@ -46,15 +49,15 @@ const LIFETIME: u64 = 60;
 static ROUNDS: AtomicU64 = AtomicU64::new(0);
 static FAILURES: AtomicU64 = AtomicU64::new(0);
 
-/// One caller's rounds with these pools.
-fn call(pools: &Pools, seed: Seed, end: Instant) {
+/// One caller's rounds with these pools: each across both or not, as it may be.
+fn call(pools: &Pools, across: &[bool], seed: Seed, end: Instant) {
     for round in 0..LIFETIME {
         if Instant::now() >= end {
             return;
         }
         let seed = seed.part(round);
         let way = seed.part(2).below(3);
-        let pools = Pools { across: way == 0 || seed.part(0).below(2) == 0, ..pools.clone() };
+        let pools = Pools { across: across[seed.part(0).below(across.len() as u64) as usize], ..pools.clone() };
         let tree = Tree { seed, depth: 1 + seed.part(1).below(DEPTH) };
         let result = catch_unwind(AssertUnwindSafe(|| match way {
             0 => tree.parallel(&pools),
@@ -83,9 +86,22 @@ fn call(pools: &Pools, seed: Seed, end: Instant) {
 
 /// The life of a pair of pools: used by all callers, ended in one of several ways, perhaps in the middle of it.
 fn live(cores: usize, seed: Seed, end: Instant, watched: &Mutex<Option<Pools>>) {
-    // Threads to spare: those that wait for the other pool can't do the work that is queued here for their sake.
-    let build = |cores| Pool::builder().cores(cores).max_threads(cores + 64).build();
-    let (main, other) = match (build(cores), build(1 + seed.part(1).below(3) as usize)) {
+    // With few threads to spare those of one pool may all wait for tasks of the other, whose own wait for them: a thread of
+    // another pool that joins a task does not run it. With stacks of a size a caller cannot run its region itself, so it
+    // must hold no lock that those want who have the cores.
+    let (spare, stack_size, across): (_, _, &[bool]) = match seed.part(7).below(4) {
+        0 => (0, None, &[false]),
+        1 => (1, None, &[false]),
+        2 => (64, None, &[false, true]),
+        _ => (64, Some(4 << 20), &[true]),
+    };
+    let build = |cores, part| {
+        let dawdle = move |index| seed.part(part).part(index as u64).dawdle();
+        let builder = Pool::builder().cores(cores).max_threads(cores + spare);
+        let builder = if let Some(bytes) = stack_size { builder.stack_size(bytes) } else { builder };
+        builder.on_thread_start(dawdle).on_thread_exit(dawdle).build()
+    };
+    let (main, other) = match (build(cores, 8), build(1 + seed.part(1).below(3) as usize, 9)) {
         (Ok(main), Ok(other)) => (main, other),
         (Err(error), _) | (_, Err(error)) => panic!("no pool: {error}"),
     };
@@ -94,7 +110,7 @@ fn live(cores: usize, seed: Seed, end: Instant, watched: &Mutex<Option<Pools>>) 
     thread::scope(|scope| {
         for caller in 0..CALLERS {
             let pools = &pools;
-            scope.spawn(move || call(pools, seed.part(2).part(caller), end));
+            scope.spawn(move || call(pools, across, seed.part(2).part(caller), end));
         }
         let ending = scope.spawn(|| {
             thread::sleep(Duration::from_millis(seed.part(3).below(200)));
@@ -170,6 +186,8 @@ fn main() -> ExitCode {
     let end = Instant::now() + Duration::from_secs(arguments.seconds);
     thread::scope(|scope| {
         scope.spawn(|| watch(&watched, &over, bar.as_ref()));
+        #[cfg(target_os = "linux")]
+        scope.spawn(|| delays::hold_up(Seed(arguments.seed), &over));
         let result = catch_unwind(AssertUnwindSafe(|| {
             for life in (0..).take_while(|_| Instant::now() < end) {
                 live(cores, Seed(arguments.seed).part(life), end, &watched);

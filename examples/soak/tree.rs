@@ -20,8 +20,8 @@ pub struct Pools {
     pub other: Pool,
     /// One for each level.
     pub locks: Arc<[Mutex<()>; DEPTH as usize + 1]>,
-    /// The round uses both pools, and no locks: who waits for a core, of whichever pool, from outside must hold nothing
-    /// that those want who have the cores.
+    /// The round uses both pools, and no locks: who waits, from outside a pool, for a task that is queued there must hold
+    /// nothing that those want who have the cores. Without, a caller may hold a lock while it waits for a core.
     pub across: bool,
 }
 

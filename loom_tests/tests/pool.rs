@@ -168,7 +168,7 @@ fn task_that_panics(_: usize, seen: Seen) {
     let JoinError::Panicked(payload) = joined.expect_err("the panic was lost") else {
         unreachable!("the pool is open");
     };
-    assert_eq!(payload_of(payload), 3);
+    assert_eq!(payload_of(payload.into_inner()), 3);
     seen[0].hit();
 }
 

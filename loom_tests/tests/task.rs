@@ -175,7 +175,7 @@ fn hold(home: AtHome, holder: Holder, handle: Handle<Given, AtHome>) {
     ledger.joined.set(Some(match handle.join() {
         Ok(_given) => Joined::Result,
         Err(JoinError::Panicked(payload)) => {
-            assert_eq!(payload_of(payload), 7);
+            assert_eq!(payload_of(payload.into_inner()), 7);
             Joined::Panic
         }
         Err(JoinError::Cancelled) => Joined::Cancelled,

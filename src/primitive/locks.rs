@@ -1,20 +1,17 @@
-//! The models' locks: loom's, without poisoning. A time-out never passes: see `model`.
+//! The models' locks. [`Mutex`] is loom's. The other two stand for parking_lot's where they are tried as well as locked: in
+//! loom 0.7.3 a `try_lock` that another thread comes before does not fail but blocks. They are a word with the orderings that
+//! parking_lot has (Acquire to lock, Release to unlock, nothing if it fails) and a queue beside it. Whoever comes may
+//! overtake those who were woken, as there; the lock for readers and writers prefers nobody. No time-out passes: see `model`.
 
+use super::Ordering;
+use super::atomic::AtomicUsize;
+use loom::cell::UnsafeCell;
 use loom::sync as loomed;
-use std::sync::{PoisonError, TryLockError, TryLockResult};
+use std::ops::{Deref, DerefMut};
+use std::sync::PoisonError;
 use std::time::Instant;
 
-pub use loomed::{MutexGuard, RwLockReadGuard, RwLockWriteGuard};
-
-fn if_free<G>(result: TryLockResult<G>) -> Option<G> {
-    match result {
-        Ok(guard) => Some(guard),
-        Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
-        Err(TryLockError::WouldBlock) => None,
-    }
-}
-
-/// loom's mutex.
+/// loom's mutex, without poisoning.
 #[derive(Debug)]
 pub struct Mutex<T>(loomed::Mutex<T>);
 
@@ -25,59 +22,204 @@ impl<T> Mutex<T> {
     }
 
     /// Locks.
-    pub fn lock(&self) -> MutexGuard<'_, T> {
+    pub fn lock(&self) -> loomed::MutexGuard<'_, T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Where threads wait for a word to change.
+#[derive(Debug)]
+struct Queue {
+    threads: loomed::Mutex<()>,
+    changed: loomed::Condvar,
+}
+
+impl Queue {
+    fn new() -> Self {
+        Queue { threads: loomed::Mutex::new(()), changed: loomed::Condvar::new() }
+    }
+
+    /// Waits until `try_take`, which says in the word that somebody waits, is true.
+    fn wait_until(&self, try_take: impl Fn() -> bool) {
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        while !try_take() {
+            threads = self.changed.wait(threads).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// The word has changed, and somebody waits.
+    fn wake(&self, prepare: impl FnOnce()) {
+        let _threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        prepare();
+        self.changed.notify_all();
+    }
+}
+
+/// | `word` | meaning |
+/// |---|---|
+/// | 0 | free |
+/// | 1 | locked |
+/// | 2 | locked, and perhaps somebody waits |
+#[derive(Debug)]
+pub struct TimedMutex<T> {
+    word: AtomicUsize,
+    queue: Queue,
+    value: UnsafeCell<T>,
+}
+
+// SAFETY: the value is reached by the holder of the lock only; loom checks that.
+unsafe impl<T: Send> Sync for TimedMutex<T> {}
+
+/// The right to a [`TimedMutex`]'s value.
+pub struct TimedMutexGuard<'a, T>(&'a TimedMutex<T>);
+
+impl<T> TimedMutex<T> {
+    /// An unlocked mutex.
+    pub fn new(value: T) -> Self {
+        TimedMutex { word: AtomicUsize::new(0), queue: Queue::new(), value: UnsafeCell::new(value) }
+    }
+
+    /// Locks.
+    pub fn lock(&self) -> TimedMutexGuard<'_, T> {
+        self.try_lock().unwrap_or_else(|| {
+            self.queue.wait_until(|| self.word.swap(2, Ordering::Acquire) == 0);
+            TimedMutexGuard(self)
+        })
     }
 
     /// Locks if it is free.
-    pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
-        if_free(self.0.try_lock())
+    pub fn try_lock(&self) -> Option<TimedMutexGuard<'_, T>> {
+        let taken = self.word.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed);
+        taken.is_ok().then(|| TimedMutexGuard(self))
     }
 
     /// Locks, however long it takes.
-    pub fn try_lock_until(&self, _deadline: Instant) -> Option<MutexGuard<'_, T>> {
+    pub fn try_lock_until(&self, _deadline: Instant) -> Option<TimedMutexGuard<'_, T>> {
         Some(self.lock())
     }
 
     /// The value, without locking.
     pub fn get_mut(&mut self) -> &mut T {
-        self.0.get_mut().unwrap_or_else(PoisonError::into_inner)
+        // SAFETY: borrowed by the caller alone.
+        self.value.with_mut(|value| unsafe { &mut *value })
     }
 
     /// The value.
     pub fn into_inner(self) -> T {
-        self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
+        self.value.into_inner()
     }
 }
 
-/// loom's lock for readers and writers. It prefers nobody, so a model sees every order.
+impl<T> Drop for TimedMutexGuard<'_, T> {
+    fn drop(&mut self) {
+        if self.0.word.swap(0, Ordering::Release) == 2 {
+            self.0.queue.wake(|| ());
+        }
+    }
+}
+
+impl<T> Deref for TimedMutexGuard<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        // SAFETY: locked.
+        self.0.value.with(|value| unsafe { &*value })
+    }
+}
+
+impl<T> DerefMut for TimedMutexGuard<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: locked.
+        self.0.value.with_mut(|value| unsafe { &mut *value })
+    }
+}
+
+/// | `word` | meaning |
+/// |---|---|
+/// | 0 | free |
+/// | n | n readers |
+/// | `WRITER` | a writer |
+/// | + `WAITED` | perhaps somebody waits |
 #[derive(Debug)]
-pub struct RwLock<T>(loomed::RwLock<T>);
+pub struct RwLock<T> {
+    word: AtomicUsize,
+    queue: Queue,
+    value: UnsafeCell<T>,
+}
+
+const WRITER: usize = 1 << 8;
+const WAITED: usize = 1 << 9;
+
+// SAFETY: the value is reached by readers, or by a writer only; loom checks that.
+unsafe impl<T: Send + Sync> Sync for RwLock<T> {}
+
+/// The right to read an [`RwLock`]'s value.
+pub struct RwLockReadGuard<'a, T>(&'a RwLock<T>);
+
+/// The right to change an [`RwLock`]'s value.
+pub struct RwLockWriteGuard<'a, T>(&'a RwLock<T>);
 
 impl<T> RwLock<T> {
     /// An unlocked lock.
     pub fn new(value: T) -> Self {
-        RwLock(loomed::RwLock::new(value))
+        RwLock { word: AtomicUsize::new(0), queue: Queue::new(), value: UnsafeCell::new(value) }
+    }
+
+    /// Adds to the word if nothing of `unless` is in it.
+    fn try_add(&self, more: usize, unless: usize) -> bool {
+        let mut word = self.word.load(Ordering::Relaxed);
+        while word & unless == 0 {
+            match self.word.compare_exchange(word, word + more, Ordering::Acquire, Ordering::Relaxed) {
+                Ok(_) => return true,
+                Err(now) => word = now,
+            }
+        }
+        false
+    }
+
+    fn wait_to(&self, try_add: impl Fn() -> bool) {
+        self.queue.wait_until(|| {
+            self.word.fetch_or(WAITED, Ordering::Relaxed);
+            try_add()
+        });
+    }
+
+    fn subtract(&self, less: usize) {
+        if self.word.fetch_sub(less, Ordering::Release) & WAITED != 0 {
+            self.queue.wake(|| {
+                self.word.fetch_and(!WAITED, Ordering::Relaxed);
+            });
+        }
+    }
+
+    fn add_reader(&self) -> bool {
+        self.try_add(1, WRITER)
+    }
+
+    fn add_writer(&self) -> bool {
+        self.try_add(WRITER, !WAITED)
     }
 
     /// Locks for reading.
     pub fn read(&self) -> RwLockReadGuard<'_, T> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
+        self.wait_to(|| self.add_reader());
+        RwLockReadGuard(self)
     }
 
     /// Locks for writing.
     pub fn write(&self) -> RwLockWriteGuard<'_, T> {
-        self.0.write().unwrap_or_else(PoisonError::into_inner)
+        self.wait_to(|| self.add_writer());
+        RwLockWriteGuard(self)
     }
 
     /// Locks for reading if nobody writes.
     pub fn try_read(&self) -> Option<RwLockReadGuard<'_, T>> {
-        if_free(self.0.try_read())
+        self.add_reader().then(|| RwLockReadGuard(self))
     }
 
     /// Locks for writing if it is free.
     pub fn try_write(&self) -> Option<RwLockWriteGuard<'_, T>> {
-        if_free(self.0.try_write())
+        self.add_writer().then(|| RwLockWriteGuard(self))
     }
 
     /// Locks for reading, however long it takes.
@@ -92,11 +234,49 @@ impl<T> RwLock<T> {
 
     /// The value, without locking.
     pub fn get_mut(&mut self) -> &mut T {
-        self.0.get_mut().unwrap_or_else(PoisonError::into_inner)
+        // SAFETY: borrowed by the caller alone.
+        self.value.with_mut(|value| unsafe { &mut *value })
     }
 
     /// The value.
     pub fn into_inner(self) -> T {
-        self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
+        self.value.into_inner()
+    }
+}
+
+impl<T> Drop for RwLockReadGuard<'_, T> {
+    fn drop(&mut self) {
+        self.0.subtract(1);
+    }
+}
+
+impl<T> Drop for RwLockWriteGuard<'_, T> {
+    fn drop(&mut self) {
+        self.0.subtract(WRITER);
+    }
+}
+
+impl<T> Deref for RwLockReadGuard<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        // SAFETY: locked for reading.
+        self.0.value.with(|value| unsafe { &*value })
+    }
+}
+
+impl<T> Deref for RwLockWriteGuard<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        // SAFETY: locked for writing.
+        self.0.value.with(|value| unsafe { &*value })
+    }
+}
+
+impl<T> DerefMut for RwLockWriteGuard<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: locked for writing.
+        self.0.value.with_mut(|value| unsafe { &mut *value })
     }
 }

@@ -47,6 +47,8 @@ pub enum Flaw {
     LatchSetRelaxed,
     /// `Latch::set` does not wake a parked waiter to whom it gives a job back.
     ReturnedWithoutWake,
+    /// `Latch::retract` writes without looking whether the latch was set meanwhile.
+    RetractedByStore,
     /// `Ticket::claim` looks, then writes.
     ClaimByLoadAndStore,
     /// `Ticket::release` drops a count without ordering the uses before it.
@@ -149,6 +151,10 @@ pub enum Flaw {
     UnlocksBeforeEntering,
     /// A waiter of a monitor whose condition does not hold, or no longer matters, leaves the others uncalled.
     MonitorKeepsCall,
+    /// A runner that finds no item counts itself out a moment later.
+    RunnerLeavesLate,
+    /// An outcome is put in its place, and the consumer, who waits for it, not told.
+    ConsumerForgotten,
 }
 
 /// What a look into a shared queue found.

@@ -6,7 +6,7 @@
 use super::{Arc, Flaw};
 use std::io;
 use std::thread::panicking;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use super::atomic::{AtomicBool, AtomicPtr, AtomicUsize};
 pub use super::site::{fence, note};
@@ -15,8 +15,10 @@ pub use loom::thread::yield_now;
 pub use loom::thread::yield_now as spin_loop;
 pub use std::sync::OnceLock;
 
-pub use super::locks::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
+pub use super::locks::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard, TimedMutex, TimedMutexGuard};
 use loom::sync::{Condvar, Mutex as LoomMutex};
+
+pub use loom::sync::MutexGuard;
 
 /// An `Arc` whose counts loom sees: for what is freed by whoever comes last.
 pub use loom::sync::Arc as TrackedArc;
@@ -219,6 +221,11 @@ impl Tick {
 
     /// Never: sharing stays cheap, so the reserve stays full.
     pub fn within(self, _earlier: Tick, _span: Duration) -> bool {
+        false
+    }
+
+    /// Never: a deadline that matters is another thread of the model.
+    pub fn is_past(self, _time: Instant) -> bool {
         false
     }
 }

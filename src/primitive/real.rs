@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 pub use crossbeam_utils::CachePadded;
 pub use crossbeam_utils::sync::{Parker, Unparker};
+pub use parking_lot::{Mutex as TimedMutex, MutexGuard as TimedMutexGuard};
 pub use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub use std::hint::spin_loop;
 /// An `Arc` whose counts the models see: for what is freed by whoever comes last.
@@ -138,6 +139,11 @@ impl Tick {
     /// Whether less than `span` lies between `earlier` and this tick.
     pub fn within(self, earlier: Tick, span: Duration) -> bool {
         self.0.duration_since(earlier.0) < span
+    }
+
+    /// Whether that time has come.
+    pub fn is_past(self, time: Instant) -> bool {
+        self.0 >= time
     }
 }
 

@@ -86,7 +86,9 @@ pub fn acquire(wish: &Wish<'_>, step: &mut dyn FnMut(Step) -> bool) -> bool {
         return true;
     }
     with_place(|place| {
-        let mut yields = true;
+        // Others should not have to wait until there is a core for this thread. It gives way once, so that it is not
+        // overtaken for ever, and never with a deadline, by which it might not have the lock again.
+        let mut yields = wish.deadline.is_none();
         loop {
             let noted = match graph::note_lock(wish) {
                 Ok(noted) => noted,
@@ -98,7 +100,6 @@ pub fn acquire(wish: &Wish<'_>, step: &mut dyn FnMut(Step) -> bool) -> bool {
                 if taken && wish.alone {
                     wish.holder.note(wish.what.at);
                 }
-                // Others should not have to wait until there is a core for this thread, but it gives way only once.
                 if taken && !try_settle() && yields {
                     wish.holder.clear();
                     step(Step::GiveBack);

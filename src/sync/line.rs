@@ -66,6 +66,7 @@ impl<W> Line<W> {
 
     /// Takes the first out of the line. The caller answers it, best after it has released the primitive's lock.
     #[must_use = "a call taken out of the line must be answered, or its thread waits for ever"]
+    #[inline]
     pub fn next(&mut self) -> Option<Arc<Call>> {
         self.calls.pop_front().map(|(_, call)| call)
     }

@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 /// look at it again, one after the other, in the order in which they came. A thread that waits gives its core to others and
 /// has one again when it goes on. A panic inside unlocks; there is no poisoning.
 ///
-/// The idea is Hoare's and Brinch Hansen's (1973, 1974), the conditions without names are of Brinch Hansen's `await`.
+/// Monitors are Brinch Hansen's (1973) and Hoare's (1974). Conditions that need neither a name nor a signal are those of
+/// Hoare's conditional critical regions (1972).
 ///
 /// ```
 /// use purloin::sync::Monitor;

@@ -30,16 +30,30 @@ use std::time::{Duration, Instant};
 /// # Ok::<(), purloin::BuildError>(())
 /// ```
 pub struct Mutex<T> {
-    value: primitive::Mutex<T>,
+    value: primitive::TimedMutex<T>,
     holder: Holder,
 }
 
 /// The right to a [`Mutex`]'s value; the mutex is unlocked when this is dropped, by the thread that locked it.
+///
+/// It can be shared among threads, and stays with its own:
+///
+/// ```
+/// let words = purloin::sync::Mutex::new(vec!["one", "two"]);
+/// let guard = words.lock();
+/// assert_eq!(purloin::join(|| guard[0], || guard[1]), ("one", "two"));
+/// ```
+///
+/// ```compile_fail,E0277
+/// static LOCK: purloin::sync::Mutex<()> = purloin::sync::Mutex::new(());
+/// let guard = LOCK.lock();
+/// std::thread::spawn(move || drop(guard));
+/// ```
 #[must_use = "the mutex is unlocked when this is dropped"]
 pub struct MutexGuard<'a, T> {
     mutex: &'a Mutex<T>,
     /// Unlocks when it is dropped, after `drop` below has run.
-    value: primitive::MutexGuard<'a, T>,
+    value: primitive::TimedMutexGuard<'a, T>,
     /// Not `Send`, whichever features of parking_lot are on: the holder is a thread.
     bound: PhantomData<std::sync::MutexGuard<'static, ()>>,
 }
@@ -48,7 +62,7 @@ impl<T> Mutex<T> {
     const_in_library! {
         /// An unlocked mutex.
         pub fn new(value: T) -> Self {
-            Mutex { value: primitive::Mutex::new(value), holder: Holder::new() }
+            Mutex { value: primitive::TimedMutex::new(value), holder: Holder::new() }
         }
     }
 
@@ -58,7 +72,8 @@ impl<T> Mutex<T> {
     ///
     /// If this thread has the lock already, or if threads that hold mutexes or [write locks](super::RwLock) and wait for
     /// each other's form a cycle which this call would close: all of them would wait for ever. The message names each thread,
-    /// what it waits for, who has that, and the source lines. Waits with a time-out do not count.
+    /// what it waits for, who has that, and the source lines. Waits with a time-out do not count. In a thread that panics
+    /// already this ends the process, after the report.
     ///
     /// ```
     /// let name = purloin::sync::Mutex::new(String::from("Ada"));
@@ -141,7 +156,11 @@ impl<T> Mutex<T> {
     }
 
     #[inline]
-    fn guard<'a>(&'a self, value: primitive::MutexGuard<'a, T>, at: &'static Location<'static>) -> MutexGuard<'a, T> {
+    fn guard<'a>(
+        &'a self,
+        value: primitive::TimedMutexGuard<'a, T>,
+        at: &'static Location<'static>,
+    ) -> MutexGuard<'a, T> {
         self.holder.note(at);
         MutexGuard { mutex: self, value, bound: PhantomData }
     }

@@ -5,11 +5,12 @@ use crate::error::JoinError;
 use crate::latch::Waiter;
 use crate::primitive::{Arc, Ordering, fork_generation};
 use crate::registry::forked;
-use crate::wait::{Awaited, Thief};
+use crate::wait::{Awaited, Thief, wait_until};
 use crate::worker::{Worker, without_core};
 use std::marker::PhantomData;
 use std::mem::{ManuallyDrop, MaybeUninit};
 use std::ptr::NonNull;
+use std::time::Instant;
 
 /// A task's handle: the right to its result.
 pub struct Handle<T, H: Home> {
@@ -91,6 +92,18 @@ impl<T: Send, H: Home> Handle<T, H> {
         }
     }
 
+    /// Waits until the deadline at most, and tells whether the task is done by then. It does not run the task itself, which
+    /// could take longer; a core that this thread has goes to others meanwhile.
+    pub fn wait_until(&self, deadline: Instant) -> bool {
+        if self.is_finished() {
+            return true;
+        }
+        if self.fork_generation != fork_generation() {
+            forked();
+        }
+        wait_until(&self.head().latch, deadline)
+    }
+
     /// Waits as a thread from outside, which has no core to give; or as another pool's worker, which gives its own.
     fn park(&self) {
         if self.fork_generation != fork_generation() {
@@ -168,7 +181,7 @@ impl<T, H: Home> Drop for Handle<T, H> {
         }
         // What follows is user code, and may panic: nothing is left to be done after it.
         if let Some(Err(JoinError::Panicked(payload))) = result {
-            home.panic_ignored(payload);
+            home.panic_ignored(payload.into_inner());
         }
     }
 }

@@ -292,7 +292,7 @@ where
         // SAFETY: done, and the handle has the only right to the outcome.
         let outcome = match unsafe { task.replace(Body::Nothing) } {
             Body::Result(result) => Ok(result),
-            Body::Panic(payload) => Err(JoinError::Panicked(*payload)),
+            Body::Panic(payload) => Err(JoinError::panicked(*payload)),
             Body::Cancelled => Err(JoinError::Cancelled),
             Body::Closure(_) | Body::Nothing => unreachable!("a finished task has its outcome until it is taken"),
         };

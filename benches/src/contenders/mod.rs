@@ -62,6 +62,15 @@ pub trait Spawns {
     fn spawn<F: FnOnce() + Send + 'static>(&self, task: F);
 }
 
+/// A runtime with a loop whose results come in order.
+pub trait Loops: Runtime {
+    /// From a thread outside: `f` of each index below `count`.
+    fn map<F, T>(&self, count: usize, f: F) -> Vec<T>
+    where
+        F: Fn(usize) -> T + Send + Sync,
+        T: Send;
+}
+
 /// Fork-join work, written once for all runtimes.
 pub trait Workload: Sync {
     /// What one run changes: its input where that is used up, and its result.

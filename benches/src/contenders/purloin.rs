@@ -1,6 +1,6 @@
 //! The home side.
 
-use super::{Runtime, Scopes, Spawns};
+use super::{Loops, Runtime, Scopes, Spawns};
 
 /// A pool of purloin's.
 pub struct Purloin(purloin::Pool);
@@ -51,5 +51,15 @@ impl Scopes for Purloin {
 impl Spawns for Purloin {
     fn spawn<F: FnOnce() + Send + 'static>(&self, task: F) {
         drop(self.0.spawn(task));
+    }
+}
+
+impl Loops for Purloin {
+    fn map<F, T>(&self, count: usize, f: F) -> Vec<T>
+    where
+        F: Fn(usize) -> T + Send + Sync,
+        T: Send,
+    {
+        self.0.map(0..count, f)
     }
 }

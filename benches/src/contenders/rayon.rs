@@ -1,6 +1,8 @@
 //! rayon: the runtime that most programs use today.
 
-use super::{Runtime, Scopes, Spawns};
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
+
+use super::{Loops, Runtime, Scopes, Spawns};
 
 /// A thread pool of rayon's own, never its global one.
 pub struct Rayon(rayon::ThreadPool);
@@ -51,5 +53,15 @@ impl Scopes for Rayon {
 impl Spawns for Rayon {
     fn spawn<F: FnOnce() + Send + 'static>(&self, task: F) {
         self.0.spawn(task);
+    }
+}
+
+impl Loops for Rayon {
+    fn map<F, T>(&self, count: usize, f: F) -> Vec<T>
+    where
+        F: Fn(usize) -> T + Send + Sync,
+        T: Send,
+    {
+        self.0.install(|| (0..count).into_par_iter().map(f).collect())
     }
 }

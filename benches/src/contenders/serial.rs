@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use super::{Runtime, Scopes, Spawns};
+use super::{Loops, Runtime, Scopes, Spawns};
 
 /// Runs everything where it is called, in order.
 pub struct Serial;
@@ -52,5 +52,15 @@ impl Scopes for Serial {
 impl Spawns for Serial {
     fn spawn<F: FnOnce() + Send + 'static>(&self, task: F) {
         black_box(task)();
+    }
+}
+
+impl Loops for Serial {
+    fn map<F, T>(&self, count: usize, f: F) -> Vec<T>
+    where
+        F: Fn(usize) -> T + Send + Sync,
+        T: Send,
+    {
+        (0..count).map(f).collect()
     }
 }

@@ -6,6 +6,8 @@ mod chain;
 mod fib;
 mod hunger;
 mod idle;
+mod imap;
+mod map;
 mod matmul;
 mod pending;
 mod queens;
@@ -107,6 +109,8 @@ pub fn all() -> impl Iterator<Item = &'static Line> {
         queens::LINES,
         quicksort::LINES,
         matmul::LINES,
+        map::LINES,
+        imap::LINES,
         wide::LINES,
         allocations::LINES,
     ]

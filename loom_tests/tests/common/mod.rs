@@ -215,12 +215,6 @@ pub fn fails_with(expected: &str, model: impl FnOnce()) {
     println!("failed as expected: {}", message.lines().next().unwrap_or_default());
 }
 
-/// Runs `body` without a word about its panics, which are caught and looked at.
-pub fn quietly<R>(body: impl FnOnce() -> R) -> R {
-    let _silence = Silence::new();
-    body()
-}
-
 /// The text of a panic, as `panic!` leaves it in the payload.
 pub fn message_of(payload: &(dyn Any + Send)) -> &str {
     payload

@@ -1,0 +1,164 @@
+//! How a pool is to be built: how many cores, which threads.
+
+use crate::error::BuildError;
+use crate::primitive::{Arc, available_cores};
+use crate::registry::{Options, Registry};
+use crate::sync::Snapshot;
+use crate::thread::run_thread;
+use crate::watchdog::Watchdog;
+use std::any::Any;
+use std::time::Duration;
+
+/// The most cores a pool can have.
+pub const MOST_CORES: usize = 4096;
+/// The most threads it can have.
+const MOST_THREADS: usize = 1 << 16;
+/// Threads beyond the cores that a pool may start while others are blocked, unless told otherwise.
+const SPARE_THREADS: usize = 256;
+
+/// How a pool is to be built: [`Pool::builder`].
+///
+/// ```
+/// let pool = purloin::Pool::builder()
+///     .cores(2)
+///     .thread_name(|index| format!("crunch-{index}"))
+///     .stack_size(8 << 20)
+///     .build()?;
+/// let name = pool.install(|| std::thread::current().name().map(str::to_owned));
+/// assert!(name.unwrap().starts_with("crunch-"));
+/// # Ok::<(), purloin::BuildError>(())
+/// ```
+#[derive(Debug)]
+#[must_use = "a builder does nothing until `build`"]
+pub struct PoolBuilder {
+    options: Options,
+    max_threads: Option<usize>,
+    watchdog: Option<Watchdog>,
+}
+
+impl PoolBuilder {
+    pub(crate) fn new() -> Self {
+        PoolBuilder {
+            options: Options {
+                cores: 0,
+                max_threads: 0,
+                thread_name: Box::new(|index| format!("purloin-{index}")),
+                stack_size: None,
+                on_thread_start: None,
+                on_thread_exit: None,
+                on_task_panic: None,
+            },
+            max_threads: None,
+            watchdog: None,
+        }
+    }
+
+    /// The number of cores; 0, the default, means as many as this process may use (affinity and cgroup quota counted).
+    pub fn cores(mut self, cores: usize) -> Self {
+        self.options.cores = cores;
+        self
+    }
+
+    /// The name of the thread of each index, counted from 0.
+    pub fn thread_name(mut self, name: impl Fn(usize) -> String + Send + Sync + 'static) -> Self {
+        self.options.thread_name = Box::new(name);
+        self
+    }
+
+    /// The stack of each of the pool's threads, in bytes, instead of what [`std::thread`] gives a thread; the system may round
+    /// it up. With it, a region of an outside caller always runs on one of the pool's threads, since the caller's own stack
+    /// may be smaller: the caller waits for one to wake up, and thread locals are that thread's.
+    pub fn stack_size(mut self, bytes: usize) -> Self {
+        self.options.stack_size = Some(bytes);
+        self
+    }
+
+    /// The most threads the pool may have, at least as many as cores. More than the cores are started only while threads
+    /// wait or block in the middle of something, so that others can use their cores. The default is the cores and 256.
+    pub fn max_threads(mut self, threads: usize) -> Self {
+        self.max_threads = Some(threads);
+        self
+    }
+
+    /// Called by each thread of the pool as it starts, with its index: Python's `initializer`. If it panics, the thread goes
+    /// on, and [`on_task_panic`](PoolBuilder::on_task_panic) is told.
+    ///
+    /// It runs before the thread works for the pool: outside callers, who work as guests, do not come by it, and [`join`] and
+    /// the like in it use the global pool. [`build`](PoolBuilder::build) does not wait for it, and a task may begin on one
+    /// thread before another has been through it.
+    pub fn on_thread_start(mut self, hook: impl Fn(usize) + Send + Sync + 'static) -> Self {
+        self.options.on_thread_start = Some(Box::new(hook));
+        self
+    }
+
+    /// Called by each thread of the pool as it ends, outside the pool as [`on_thread_start`](PoolBuilder::on_thread_start) is.
+    pub fn on_thread_exit(mut self, hook: impl Fn(usize) + Send + Sync + 'static) -> Self {
+        self.options.on_thread_exit = Some(Box::new(hook));
+        self
+    }
+
+    /// Called with what a task panicked with whose handle had been dropped. By default only the panic hook tells of it.
+    pub fn on_task_panic(mut self, hook: impl Fn(Box<dyn Any + Send>) + Send + Sync + 'static) -> Self {
+        self.options.on_task_panic = Some(Box::new(hook));
+        self
+    }
+
+    /// Calls `handler` when the pool has come to a standstill: at two looks, `period` apart (at least a millisecond), threads
+    /// were in the middle of something, and between the two none of the pool's cores was in use. The snapshot says what
+    /// they wait for, as far as it is known: those in [`blocking`](crate::blocking), or waiting for a task, are not listed. So
+    /// choose a period that no file or network keeps you waiting. Each standstill is told of once.
+    ///
+    /// This takes a thread, which wakes up once in a period; without it an idle pool never does.
+    ///
+    /// ```
+    /// use purloin::sync::Monitor;
+    /// use std::{sync::mpsc, time::Duration};
+    ///
+    /// let (sender, stuck) = mpsc::channel();
+    /// let handler = move |snapshot: &purloin::sync::Snapshot| drop(sender.send(snapshot.to_string()));
+    /// let pool = purloin::Pool::builder().cores(2).watchdog(Duration::from_millis(5), handler).build()?;
+    /// let never = &Monitor::new(false);
+    /// pool.scope(|s| {
+    ///     s.spawn(|| never.wait_until(|now| now.then_some(())));
+    ///     s.spawn(move || {
+    ///         let why = purloin::blocking(|| stuck.recv());
+    ///         assert!(why.is_ok_and(|why| why.contains("Monitor")));
+    ///         never.with(|mut now| *now = true);
+    ///     });
+    /// });
+    /// # Ok::<(), purloin::BuildError>(())
+    /// ```
+    pub fn watchdog(mut self, period: Duration, handler: impl Fn(&Snapshot) + Send + 'static) -> Self {
+        self.watchdog = Some(Watchdog::new(period, handler));
+        self
+    }
+
+    /// Starts what has been described, for `build` in `pool`.
+    pub(crate) fn start(self) -> Result<Arc<Registry>, BuildError> {
+        let mut options = self.options;
+        if options.cores == 0 {
+            options.cores = available_cores().min(MOST_CORES);
+        }
+        options.max_threads = self.max_threads.unwrap_or(options.cores.saturating_add(SPARE_THREADS));
+        for (what, asked, most) in
+            [("cores", options.cores, MOST_CORES), ("threads", options.max_threads, MOST_THREADS)]
+        {
+            if asked > most {
+                return Err(BuildError::TooMany { what, asked, most });
+            }
+        }
+        if options.max_threads < options.cores {
+            return Err(BuildError::CapBelowCores { max_threads: options.max_threads, cores: options.cores });
+        }
+        let cores = options.cores;
+        let registry = Registry::start(options, run_thread)?;
+        if let Some(watchdog) = self.watchdog
+            && let Err(source) = watchdog.start(&registry)
+        {
+            registry.close();
+            registry.join_handles();
+            return Err(BuildError::Thread { started: cores, source });
+        }
+        Ok(registry)
+    }
+}

@@ -1,0 +1,121 @@
+//! Cancellation: a token to ask for it, and the limits under which an operation runs.
+
+use crate::primitive::{Arc, AtomicBool, Ordering, Tick};
+use std::time::Instant;
+
+/// Asks whatever was given this token to stop: see [`Options::token`](crate::Options::token).
+///
+/// Clones stand for the same token. Cancelling is final, happens at once, and may be done from any thread, a signal
+/// handler's included. It interrupts nothing: loops look at their token before each item, and an item that takes long may
+/// ask [`is_cancelled`](crate::is_cancelled).
+///
+/// A flag and no more: it does not order what one thread writes before `cancel` and another reads after `is_cancelled`.
+///
+/// ```
+/// let server = purloin::CancelToken::new();
+/// let request = server.child();
+/// request.cancel();
+/// assert!(request.is_cancelled() && !server.is_cancelled());
+/// let request = server.child();
+/// server.cancel();
+/// assert!(request.is_cancelled());
+/// ```
+#[derive(Debug, Clone)]
+pub struct CancelToken(Arc<Flag>);
+
+#[derive(Debug)]
+struct Flag {
+    /// False, then true for good.
+    cancelled: AtomicBool,
+    parent: Option<CancelToken>,
+}
+
+impl CancelToken {
+    /// A token that is not cancelled.
+    pub fn new() -> Self {
+        CancelToken::below(None)
+    }
+
+    fn below(parent: Option<CancelToken>) -> Self {
+        CancelToken(Arc::new(Flag { cancelled: AtomicBool::new(false), parent }))
+    }
+
+    /// A token that is cancelled with this one, or on its own. .NET's linked sources and tokio's child tokens are the
+    /// model. The way from a token to the first of its line is walked at each look, so keep lines short.
+    #[must_use = "a child that nobody holds is gone"]
+    pub fn child(&self) -> Self {
+        CancelToken::below(Some(self.clone()))
+    }
+
+    /// Cancels this token and its children. Once is enough, and more does no harm.
+    pub fn cancel(&self) {
+        // Relaxed: the flag carries no data.
+        self.0.cancelled.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether this token, or one that it is a child of, was cancelled.
+    #[inline]
+    pub fn is_cancelled(&self) -> bool {
+        let mut token = Some(self);
+        while let Some(CancelToken(flag)) = token {
+            if flag.cancelled.load(Ordering::Relaxed) {
+                return true;
+            }
+            token = flag.parent.as_ref();
+        }
+        false
+    }
+}
+
+impl Default for CancelToken {
+    fn default() -> Self {
+        CancelToken::new()
+    }
+}
+
+/// Why an operation was stopped before its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Why {
+    /// Its [`CancelToken`] was cancelled.
+    Token,
+    /// Its deadline passed.
+    Deadline,
+}
+
+/// What ends an operation early.
+#[derive(Debug, Clone, Default)]
+pub struct Limit {
+    pub token: Option<CancelToken>,
+    pub deadline: Option<Instant>,
+}
+
+impl Limit {
+    /// Whether there is none.
+    pub fn is_none(&self) -> bool {
+        self.token.is_none() && self.deadline.is_none()
+    }
+
+    /// Whether the token was cancelled: a look without a clock.
+    #[inline]
+    pub fn is_cancelled(&self) -> bool {
+        self.token.as_ref().is_some_and(CancelToken::is_cancelled)
+    }
+
+    /// Why it is reached by that time, if it is.
+    #[inline]
+    pub fn reached(&self, now: Tick) -> Option<Why> {
+        if self.is_cancelled() {
+            return Some(Why::Token);
+        }
+        self.deadline.is_some_and(|deadline| now.is_past(deadline)).then_some(Why::Deadline)
+    }
+
+    /// Why it is reached now, if it is. Asks the clock only where there is a deadline.
+    pub fn reached_now(&self) -> Option<Why> {
+        if self.is_cancelled() {
+            return Some(Why::Token);
+        }
+        self.deadline.is_some_and(|deadline| Tick::now().is_past(deadline)).then_some(Why::Deadline)
+    }
+}

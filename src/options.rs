@@ -1,0 +1,52 @@
+//! What may be said of an operation: when it is to stop, and who watches it.
+
+use crate::cancel::{CancelToken, Limit};
+use crate::progress::Progress;
+use std::time::Instant;
+
+/// What may be said of an operation: [`Pool::with`](crate::Pool::with).
+///
+/// ```
+/// use purloin::{CancelToken, Options, Pool};
+/// use std::time::{Duration, Instant};
+///
+/// let (pool, token) = (Pool::new(2)?, CancelToken::new());
+/// let options = Options::new().token(&token).deadline(Instant::now() + Duration::from_secs(60));
+/// assert_eq!(pool.with(options.clone()).map(0..3, |n| n * n)?, [0, 1, 4]);
+/// token.cancel();
+/// let cancelled = pool.with(options).map(0..3, |n| n * n).unwrap_err();
+/// assert_eq!((cancelled.finished, cancelled.total), (0, Some(3)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, Default)]
+#[must_use = "options do nothing until they are given to `Pool::with`"]
+pub struct Options {
+    pub(crate) limit: Limit,
+    pub(crate) progress: Option<Progress>,
+}
+
+impl Options {
+    /// Nothing special.
+    pub fn new() -> Self {
+        Options::default()
+    }
+
+    /// Stop when the token is cancelled. It is looked at before each item, and before anything else that begins.
+    pub fn token(mut self, token: &CancelToken) -> Self {
+        self.limit.token = Some(token.clone());
+        self
+    }
+
+    /// Stop at that time. The clock is looked at about every microsecond, or after each item that takes longer; where very
+    /// short items turn into long ones, after sixteen of them at the latest.
+    pub fn deadline(mut self, deadline: Instant) -> Self {
+        self.limit.deadline = Some(deadline);
+        self
+    }
+
+    /// Count the items that are done.
+    pub fn progress(mut self, progress: &Progress) -> Self {
+        self.progress = Some(progress.clone());
+        self
+    }
+}

@@ -1,0 +1,73 @@
+//! How far a loop has come, for whoever draws it.
+
+use crate::primitive::{Arc, AtomicBool, AtomicUsize, CachePadded, Ordering};
+
+/// Counters that cores share by turns, so that they seldom meet in one.
+const SHARDS: usize = 16;
+
+/// How far a loop has come: a counter that the loop adds to and anybody reads, from a thread that draws, say. See
+/// [`Options::progress`](crate::Options::progress).
+///
+/// Clones stand for the same counter. A loop adds each chunk of items, about every microsecond or after every item that
+/// takes longer, so it costs next to nothing. Given to several loops it adds them up.
+///
+/// ```
+/// use purloin::{Options, Pool, Progress};
+///
+/// let (pool, progress) = (Pool::new(2)?, Progress::new());
+/// pool.with(Options::new().progress(&progress)).for_each(0..1000, |_| ())?;
+/// assert_eq!((progress.done(), progress.total()), (1000, Some(1000)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Progress(Arc<Counts>);
+
+#[derive(Debug)]
+struct Counts {
+    done: [CachePadded<AtomicUsize>; SHARDS],
+    total: AtomicUsize,
+    /// Some loop did not know how many items it would have.
+    unknown: AtomicBool,
+}
+
+impl Default for Counts {
+    fn default() -> Self {
+        Counts {
+            done: std::array::from_fn(|_| CachePadded::new(AtomicUsize::new(0))),
+            total: AtomicUsize::new(0),
+            unknown: AtomicBool::new(false),
+        }
+    }
+}
+
+// All of it relaxed: the counts say how many, and order nothing.
+impl Progress {
+    /// A counter at zero.
+    pub fn new() -> Self {
+        Progress::default()
+    }
+
+    /// How many items are done: their closure has returned.
+    pub fn done(&self) -> usize {
+        self.0.done.iter().map(|shard| shard.load(Ordering::Relaxed)).sum()
+    }
+
+    /// How many there are in the loops that have begun; `None` if one of them runs over an iterator that does not know.
+    pub fn total(&self) -> Option<usize> {
+        let known = !self.0.unknown.load(Ordering::Relaxed);
+        known.then(|| self.0.total.load(Ordering::Relaxed))
+    }
+
+    /// A loop begins that has so many items.
+    pub(crate) fn expect(&self, items: Option<usize>) {
+        match items {
+            Some(items) => drop(self.0.total.fetch_add(items, Ordering::Relaxed)),
+            None => self.0.unknown.store(true, Ordering::Relaxed),
+        }
+    }
+
+    /// The holder of that core has done so many items.
+    pub(crate) fn add(&self, core: usize, items: usize) {
+        self.0.done[core % SHARDS].fetch_add(items, Ordering::Relaxed);
+    }
+}

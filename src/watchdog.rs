@@ -1,0 +1,56 @@
+//! A thread that tells when a pool has come to a standstill.
+
+use crate::primitive::{Arc, spawn_thread};
+use crate::registry::Registry;
+use crate::seat::with_place;
+use crate::sync::{Snapshot, waiting};
+use std::fmt;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+/// The shortest time between two looks.
+const SHORTEST: Duration = Duration::from_millis(1);
+
+/// What the thread is to do.
+pub struct Watchdog {
+    period: Duration,
+    handler: Box<dyn Fn(&Snapshot) + Send>,
+}
+
+impl fmt::Debug for Watchdog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watchdog").field("period", &self.period).finish_non_exhaustive()
+    }
+}
+
+impl Watchdog {
+    /// One that looks once in `period`.
+    pub fn new(period: Duration, handler: impl Fn(&Snapshot) + Send + 'static) -> Self {
+        Watchdog { period: period.max(SHORTEST), handler: Box::new(handler) }
+    }
+
+    /// Starts the thread, which ends when the pool's last thread has.
+    pub fn start(self, registry: &Arc<Registry>) -> io::Result<()> {
+        let registry = Arc::clone(registry);
+        // Nobody joins it: it holds nothing but the registry.
+        spawn_thread("purloin-watchdog".into(), None, move || self.watch(&registry)).map(drop)
+    }
+
+    fn watch(&self, registry: &Registry) {
+        let (mut last, mut told) = (None, None);
+        loop {
+            let next = Instant::now() + self.period;
+            if with_place(|place| registry.wait_for_threads(place, Some(next))) == 0 {
+                return;
+            }
+            let now = registry.sleep.standstill();
+            if now.is_some() && now == last && now != told {
+                // A panic of the handler's has been told of by the panic hook.
+                let _ = catch_unwind(AssertUnwindSafe(|| (self.handler)(&waiting())));
+                told = now;
+            }
+            last = now;
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! The items of a stream between being taken and being delivered: at most so many at once.
+
+use crate::cancel::Limit;
+use crate::primitive::{Arc, Flaw, Mutex, WAIT_ROUNDS, back_off, seeded};
+use crate::seat::Seat;
+use crate::worker::without_core;
+use std::any::Any;
+use std::collections::VecDeque;
+use std::time::Instant;
+
+/// What has become of an item: its result, or what its closure panicked with.
+pub type Outcome<R> = Result<R, Box<dyn Any + Send>>;
+
+/// Nobody has begun what the consumer waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stalled {
+    /// It is the oldest item, and a runner will come to it.
+    InOrder,
+    /// There is no runner: the pool takes no tasks any more.
+    Abandoned,
+}
+
+/// Items on their way through a pool. One thread, the consumer, puts them in and takes results out; *runners*, which are
+/// tasks of the pool, and the consumer itself run them.
+#[derive(Debug)]
+pub struct Window<T, R> {
+    state: Mutex<State<T, R>>,
+    ordered: bool,
+}
+
+#[derive(Debug)]
+struct State<T, R> {
+    /// Items that nobody has begun, oldest first. They are the last of those taken.
+    waiting: VecDeque<T>,
+    /// If ordered: a place for each item that was taken and not delivered. Else outcomes as they came.
+    outcomes: VecDeque<Option<Outcome<R>>>,
+    taken: usize,
+    delivered: usize,
+    /// Items that somebody runs.
+    running: usize,
+    /// Tasks that will look for items: queued or running.
+    runners: usize,
+    /// The consumer, parked or about to.
+    consumer: Option<Arc<Seat>>,
+    /// The consumer is gone: nothing more is begun, and outcomes are not wanted.
+    closed: bool,
+}
+
+impl<T, R> State<T, R> {
+    /// Whether the next outcome to be delivered is there.
+    fn is_ready(&self) -> bool {
+        matches!(self.outcomes.front(), Some(Some(_)))
+    }
+
+    /// Whether nobody has begun what the consumer waits for, though it is there.
+    fn stalled(&self, ordered: bool) -> Option<Stalled> {
+        let next = self.taken - self.waiting.len();
+        let begun = if ordered { next > self.delivered } else { self.running > 0 };
+        if begun || self.waiting.is_empty() {
+            return None;
+        }
+        match self.runners {
+            0 => Some(Stalled::Abandoned),
+            _ if ordered => Some(Stalled::InOrder),
+            _ => None,
+        }
+    }
+
+    fn begin(&mut self) -> Option<(usize, T)> {
+        let index = self.taken - self.waiting.len();
+        let item = self.waiting.pop_front()?;
+        self.running += 1;
+        Some((index, item))
+    }
+}
+
+impl<T, R> Window<T, R> {
+    /// An empty one.
+    pub fn new(ordered: bool) -> Self {
+        let state = State {
+            waiting: VecDeque::new(),
+            outcomes: VecDeque::new(),
+            taken: 0,
+            delivered: 0,
+            running: 0,
+            runners: 0,
+            consumer: None,
+            closed: false,
+        };
+        Window { state: Mutex::new(state), ordered }
+    }
+
+    /// Takes an item in. Tells whether a runner more is due, for at most `cores`; if so, it is counted from now on.
+    pub fn push(&self, item: T, cores: usize) -> bool {
+        let mut state = self.state.lock();
+        state.waiting.push_back(item);
+        state.taken += 1;
+        if self.ordered {
+            state.outcomes.push_back(None);
+        }
+        let due = state.runners < cores.min(state.running + state.waiting.len());
+        state.runners += usize::from(due);
+        due
+    }
+
+    /// The consumer is about to wait. Tells whether a runner more is due, beyond the cores: those there are may be blocked,
+    /// and have given their cores to others.
+    pub fn enlist(&self) -> bool {
+        let mut state = self.state.lock();
+        let due = state.runners < state.running + state.waiting.len();
+        state.runners += usize::from(due);
+        due
+    }
+
+    /// The oldest item that nobody has begun, with its index: for the consumer.
+    pub fn begin(&self) -> Option<(usize, T)> {
+        self.state.lock().begin()
+    }
+
+    /// The same for a runner, which is counted out if there is none.
+    pub fn begin_or_leave(&self) -> Option<(usize, T)> {
+        let mut state = self.state.lock();
+        let found = state.begin();
+        if found.is_none() {
+            if seeded(Flaw::RunnerLeavesLate) {
+                drop(state);
+                state = self.state.lock();
+            }
+            state.runners -= 1;
+        }
+        found
+    }
+
+    /// Counts out a runner that is dropped, or that stops with items left.
+    pub fn leave(&self) {
+        let mut state = self.state.lock();
+        state.runners -= 1;
+        let consumer = state.consumer.take();
+        drop(state);
+        wake(consumer);
+    }
+
+    /// Puts an outcome in its place; gives it back if nobody wants it.
+    #[must_use = "what is not wanted is dropped by the caller, outside of the lock"]
+    pub fn finish(&self, index: usize, outcome: Outcome<R>) -> Option<Outcome<R>> {
+        let mut state = self.state.lock();
+        state.running -= 1;
+        if state.closed {
+            return Some(outcome);
+        }
+        if self.ordered {
+            let place = index - state.delivered;
+            state.outcomes[place] = Some(outcome);
+        } else {
+            state.outcomes.push_back(Some(outcome));
+        }
+        let consumer = if state.is_ready() { state.consumer.take() } else { None };
+        drop(state);
+        if !seeded(Flaw::ConsumerForgotten) {
+            wake(consumer);
+        }
+        None
+    }
+
+    /// The next outcome, if it is there.
+    pub fn deliver(&self) -> Option<Outcome<R>> {
+        let mut state = self.state.lock();
+        if !state.is_ready() {
+            return None;
+        }
+        state.delivered += 1;
+        state.outcomes.pop_front().flatten()
+    }
+
+    /// Whether the consumer had better run the oldest item itself.
+    pub fn stalled(&self) -> Option<Stalled> {
+        self.state.lock().stalled(self.ordered)
+    }
+
+    /// Waits until the next outcome is there, or nobody is left who would work on it, or the limit is reached. A deadline
+    /// wakes it, a token does not: it is noticed when somebody else ends. The core, if this thread has one, goes to others
+    /// meanwhile.
+    pub fn wait(&self, limit: &Limit) {
+        let due = |state: &State<T, R>| state.is_ready() || state.stalled(self.ordered) == Some(Stalled::Abandoned);
+        for round in 0..WAIT_ROUNDS {
+            {
+                let state = self.state.lock();
+                if due(&state) {
+                    return;
+                }
+                // Nobody runs anything, perhaps for want of this thread's core.
+                if state.running == 0 {
+                    break;
+                }
+            }
+            back_off(round);
+        }
+        without_core(|place| {
+            loop {
+                {
+                    let mut state = self.state.lock();
+                    if due(&state) || limit.reached_now().is_some() {
+                        state.consumer = None;
+                        return;
+                    }
+                    state.consumer = Some(Arc::clone(place.seat()));
+                }
+                match limit.deadline {
+                    None => place.park(),
+                    Some(deadline) => place.park_timeout(deadline.saturating_duration_since(Instant::now())),
+                }
+            }
+        });
+    }
+
+    /// Ends it: gives the items that nobody has begun, and the outcomes that were not delivered, to be dropped or looked at.
+    pub fn close(&self) -> (VecDeque<T>, VecDeque<Option<Outcome<R>>>) {
+        let mut state = self.state.lock();
+        state.closed = true;
+        (std::mem::take(&mut state.waiting), std::mem::take(&mut state.outcomes))
+    }
+}
+
+fn wake(consumer: Option<Arc<Seat>>) {
+    if let Some(seat) = consumer {
+        seat.unpark();
+    }
+}

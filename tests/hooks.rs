@@ -1,0 +1,104 @@
+//! What a pool's threads do at their start and end: who runs the hooks, when, and for which pool.
+
+mod common;
+
+use common::{CORES, Gate, LONG, note, spin_until, watched, within};
+use purloin::Pool;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
+use std::thread::{self, ThreadId};
+
+/// Who ran a hook: the index that it was told, its thread and that thread's name.
+type Calls = Arc<Mutex<Vec<(usize, ThreadId, String)>>>;
+
+fn note_calls() -> (Calls, impl Fn(usize) + Send + Sync + 'static) {
+    let calls = Calls::default();
+    let noted = Arc::clone(&calls);
+    let hook = move |index| {
+        let thread = thread::current();
+        let name = thread.name().unwrap_or_default().to_owned();
+        noted.lock().expect("no panic").push((index, thread.id(), name));
+    };
+    (calls, hook)
+}
+
+/// Each thread of the pool runs each hook once, and no guest ever does.
+#[test]
+fn run_by_each_thread_once() {
+    for cores in CORES {
+        note(format!("with {cores} cores"));
+        let ((starts, on_start), (exits, on_exit)) = (note_calls(), note_calls());
+        let builder = Pool::builder().cores(cores).thread_name(|index| format!("hooked-{index}"));
+        let pool = builder.on_thread_start(on_start).on_thread_exit(on_exit).build().expect("a pool");
+        watched(LONG, Some(&pool), || {
+            thread::scope(|scope| {
+                (0..8).for_each(|_| drop(scope.spawn(|| assert_eq!(pool.map(0..100, |n| n).len(), 100))));
+            });
+            assert_eq!(exits.lock().expect("no panic").len(), 0, "as long as the pool is open");
+            pool.close();
+            assert_eq!(pool.join_threads(None), Ok(()));
+            let peak = pool.stats().peak_threads;
+            let sorted = |calls: &Calls| {
+                let mut calls = calls.lock().expect("no panic").clone();
+                calls.sort_by_key(|call| call.0);
+                calls
+            };
+            let (starts, exits) = (sorted(&starts), sorted(&exits));
+            assert_eq!(starts, exits, "who starts ends");
+            assert!(starts.len() >= peak && peak >= cores);
+            assert_eq!(starts.iter().map(|call| call.1).collect::<HashSet<_>>().len(), starts.len());
+            for (place, (index, _, name)) in starts.into_iter().enumerate() {
+                assert_eq!((index, name), (place, format!("hooked-{place}")));
+            }
+        });
+    }
+}
+
+/// A hook runs before its thread works for the pool, or when it has ceased to: the free functions mean the global pool.
+#[test]
+fn run_outside_the_pool() {
+    within(LONG, || {
+        let names = Arc::new(Mutex::new(Vec::new()));
+        let ask = || {
+            let names = Arc::clone(&names);
+            move |_| {
+                let name = purloin::spawn(|| thread::current().name().unwrap_or_default().to_owned());
+                names.lock().expect("no panic").push(name.join().expect("no panic"));
+                assert_eq!(purloin::join(|| 1, || 2), (1, 2));
+            }
+        };
+        let pool = Pool::builder().cores(2).on_thread_start(ask()).on_thread_exit(ask()).build().expect("a pool");
+        pool.close();
+        assert_eq!(pool.join_threads(None), Ok(()));
+        let names = names.lock().expect("no panic");
+        assert_eq!(names.len(), 4);
+        assert!(names.iter().all(|name| name.starts_with("purloin-global-")), "{names:?}");
+    });
+}
+
+/// Neither `build` nor outside callers wait for it.
+#[test]
+fn a_slow_start_holds_up_nobody() {
+    for cores in CORES {
+        note(format!("with {cores} cores"));
+        let (go, begun) = (Arc::new(Gate::new()), Calls::default());
+        let (wait, count) = (Arc::clone(&go), Arc::clone(&begun));
+        let hook = move |index| {
+            count.lock().expect("no panic").push((index, thread::current().id(), String::new()));
+            wait.pass();
+        };
+        let pool = Pool::builder().cores(cores).on_thread_start(hook).build().expect("a pool");
+        watched(LONG, Some(&pool), || {
+            spin_until(|| begun.lock().expect("no panic").len() == cores);
+            assert_eq!(pool.join(|| 1, || 2), (1, 2));
+            assert_eq!(pool.map(0..1_000, |n| n).len(), 1_000);
+            pool.scope(|s| (0..100).for_each(|_| drop(s.spawn(|| ()))));
+            let task = pool.spawn(|| 5);
+            assert_eq!(pool.install(|| pool.spawn(|| 6).join().expect("no panic")), 6, "joined inside, done inside");
+            assert!(!task.is_finished(), "no thread of the pool works yet");
+            go.open();
+            assert_eq!(task.join().expect("no panic"), 5);
+        });
+        within(LONG, || drop(pool));
+    }
+}
