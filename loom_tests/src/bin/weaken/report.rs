@@ -67,7 +67,7 @@ pub struct Report {
     rows: Vec<Row>,
     /// Which tests play each mistake that can be seeded, and so find it.
     flaws: BTreeMap<String, Vec<String>>,
-    /// The orderings of the queues' stand-ins, which are crossbeam's.
+    /// The orderings of the stand-ins, which are those of crossbeam and parking_lot.
     stand_ins: Vec<String>,
     sites: usize,
     /// Not executed, and why.
@@ -160,7 +160,7 @@ impl Report {
         }
         if !self.stand_ins.is_empty() {
             println!(
-                "{} operations of the stand-ins have crossbeam's orderings, which are trusted.",
+                "{} operations of the stand-ins have the orderings of crossbeam and parking_lot, which are trusted.",
                 self.stand_ins.len()
             );
         }
