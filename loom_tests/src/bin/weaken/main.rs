@@ -95,8 +95,11 @@ fn run(options: &Options) -> Result<bool, String> {
         return Err(format!("{blind} is executed, but is no site: the sources are not read well enough"));
     }
 
-    let mut report = Report::new(source::flaws(root), &traces);
-    let whole = options.changed.is_none() && options.only.is_none() && options.sample.is_none() && !options.flaws;
+    let of_all_files = options.changed.is_none() && options.only.is_none();
+    let mut report = Report::default();
+    if of_all_files {
+        report.flaws(source::flaws(root), &traces);
+    }
     if !options.flaws {
         for site in &sites {
             report.site(site, executed.contains_key(&site.place()), &allowed);
@@ -110,7 +113,7 @@ fn run(options: &Options) -> Result<bool, String> {
             report.row(row);
         }
     }
-    if whole {
+    if of_all_files && options.sample.is_none() && !options.flaws {
         report.stale(&allowed);
     }
     let _ = fs::remove_dir_all(&scratch);

@@ -76,18 +76,17 @@ pub struct Report {
 }
 
 impl Report {
-    /// With what the tests were seen to play. They all passed, so what they played they found.
-    pub fn new(flaws: Vec<String>, traces: &BTreeMap<Test, Trace>) -> Self {
-        let mut report = Report::default();
+    /// Notes the mistakes that can be seeded, with what the tests were seen to play. They all passed, so what they played they
+    /// found.
+    pub fn flaws(&mut self, flaws: Vec<String>, traces: &BTreeMap<Test, Trace>) {
         for flaw in flaws {
             let players = traces.iter().filter(|(_, trace)| trace.flaws.contains(&flaw));
             let players: Vec<String> = players.map(|(test, _)| test.name.clone()).collect();
             if players.is_empty() {
-                report.errors.push(format!("no model plays the mistake {flaw}"));
+                self.errors.push(format!("no model plays the mistake {flaw}"));
             }
-            report.flaws.insert(flaw, players);
+            self.flaws.insert(flaw, players);
         }
-        report
     }
 
     /// Notes a site.
