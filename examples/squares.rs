@@ -12,9 +12,8 @@
 //! map: 0 1 4 9 16 25 36 49
 //! ```
 
+use purloin::sync::Queue;
 use purloin::{BuildError, Pool};
-use std::sync::Mutex;
-use std::sync::mpsc::channel;
 
 const WORKERS: usize = 4;
 
@@ -30,58 +29,36 @@ fn main() -> Result<(), BuildError> {
 
 /// The results come in the order in which they are done.
 fn with_a_queue(pool: &Pool, numbers: &[u64]) -> Vec<u64> {
-    let (jobs, queue) = channel();
-    let (results, done) = channel();
-    let queue = Mutex::new(queue);
+    let (jobs, results) = (Queue::unbounded(), Queue::unbounded());
     pool.scope(|s| {
         for _ in 0..WORKERS {
-            let (queue, results) = (&queue, results.clone());
-            s.spawn(move || {
-                while let Some(n) = next(queue) {
-                    let n: u64 = n;
-                    results.send(n * n).expect("somebody collects the results");
-                }
-            });
+            // A worker that waits for a job leaves its core to the others. It ends when no more can come.
+            s.spawn(|| jobs.iter().for_each(|n: u64| results.push(n * n).expect("the queue is open")));
         }
-        for &n in numbers {
-            jobs.send(n).expect("the queue is there");
-        }
-        // The workers end when the queue is empty and no more can come.
-        drop(jobs);
+        numbers.iter().for_each(|&n| jobs.push(n).expect("the queue is open"));
+        jobs.close();
     });
-    drop(results);
-    done.into_iter().collect()
+    results.close();
+    results.iter().collect()
 }
 
 /// Each result says to which number it belongs, and all are sorted in the end.
 fn with_an_index(pool: &Pool, numbers: &[u64]) -> Vec<u64> {
-    let (jobs, queue) = channel();
-    let (results, done) = channel();
-    let queue = Mutex::new(queue);
+    let (jobs, results) = (Queue::unbounded(), Queue::unbounded());
     pool.scope(|s| {
         for _ in 0..WORKERS {
-            let (queue, results) = (&queue, results.clone());
-            s.spawn(move || {
-                while let Some((index, n)) = next(queue) {
-                    let n: u64 = n;
-                    results.send((index, n * n)).expect("somebody collects the results");
-                }
+            s.spawn(|| {
+                jobs.iter()
+                    .for_each(|(index, n): (usize, u64)| results.push((index, n * n)).expect("the queue is open"))
             });
         }
-        for job in numbers.iter().copied().enumerate() {
-            jobs.send(job).expect("the queue is there");
-        }
-        drop(jobs);
+        numbers.iter().copied().enumerate().for_each(|job| jobs.push(job).expect("the queue is open"));
+        jobs.close();
     });
-    drop(results);
-    let mut squares: Vec<(usize, u64)> = done.into_iter().collect();
+    results.close();
+    let mut squares: Vec<(usize, u64)> = results.iter().collect();
     squares.sort_unstable();
     squares.into_iter().map(|(_, square)| square).collect()
-}
-
-/// The next job, or `None` if no more will come. Waiting for one is waiting, not work: the core goes to others meanwhile.
-fn next<T: Send>(queue: &Mutex<std::sync::mpsc::Receiver<T>>) -> Option<T> {
-    purloin::blocking(|| queue.lock().expect("no worker panics").recv().ok())
 }
 
 fn show(title: &str, squares: &[u64]) {

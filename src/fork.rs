@@ -1,6 +1,6 @@
 //! The life of a fork on its owner's side: kept private, shared when wanted, ended in the reverse order of its beginning.
 
-use crate::job::{Fork, Frame, JobRef, Lineage, Ticket};
+use crate::job::{Fork, Frame, JobRef, Lineage, Shared, Ticket};
 use crate::latch::Verdict;
 use crate::primitive::{Flaw, Ordering, PRIVATE_CAPACITY, RESERVE, Tick, fence, seeded};
 use crate::wait::{Awaited, Thief};
@@ -163,24 +163,35 @@ impl Worker {
             self.took_back();
             Reclaimed::Mine
         } else {
-            let awaited = Awaited {
-                latch: &shared.latch,
-                lineage: &shared.lineage,
-                thief: Thief::in_own(&shared.thief),
-                own: None,
-            };
-            match self.wait_for(&awaited) {
-                Verdict::Done => {
-                    self.was_stolen();
-                    Reclaimed::Done
-                }
-                Verdict::Returned => Reclaimed::Mine,
-            }
+            self.wait_for_thief(shared)
         };
         // SAFETY: shared once; taken back, returned or done, so that nobody else looks at it.
         unsafe { fork.retire() };
         self.private.forget(index);
         self.core().shared.make_room(self.private.full_at());
+        reclaimed
+    }
+
+    /// Waits for a fork that was stolen.
+    fn wait_for_thief(&self, shared: &Shared) -> Reclaimed {
+        let thief = Thief::in_own(&shared.thief);
+        let wait = |latch| self.wait_for(&Awaited { latch, lineage: &shared.lineage, thief, own: None });
+        if wait(&shared.latch) == Verdict::Done {
+            self.was_stolen();
+            return Reclaimed::Done;
+        }
+        // Given back, with a ticket.
+        let ticket = shared.returned.get();
+        // SAFETY: alive by the owner's count, which is ours.
+        let held = unsafe { &*ticket };
+        let reclaimed = if held.claim().is_some() {
+            Reclaimed::Mine
+        } else {
+            wait(held.latch());
+            Reclaimed::Done
+        };
+        // SAFETY: our count, and the ticket is not used again.
+        unsafe { Ticket::release(ticket) };
         reclaimed
     }
 

@@ -1,7 +1,7 @@
 //! The one-word job that deques carry, what a shared job needs beyond it, and the lineage that tells whose it is.
 
 use crate::cancel::Limit;
-use crate::latch::Latch;
+use crate::latch::{Latch, Verdict};
 use crate::primitive::{Alive, AtomicPtr, AtomicUsize, Flaw, Ordering, UnsafeCell, seeded};
 use std::cell::Cell;
 use std::mem::MaybeUninit;
@@ -143,12 +143,32 @@ pub const NOBODY: usize = usize::MAX;
 pub struct Shared {
     /// Whose it is.
     pub lineage: Lineage,
-    /// Set when a thief has run it, or gives it back.
+    /// Set when a thief has run it, or was not to.
     pub latch: Latch,
+    /// The latch to set when it has been run: this one, or its [`returned`](Shared::returned) ticket's. For whoever has
+    /// the right to run it.
+    done: Cell<*const Latch>,
     /// The index of the thief's core plus one, 0 for nobody: a hint where to look for work to help with.
     pub thief: AtomicUsize,
-    /// The ticket that stands for it in the injector, once its owner gave up a core; null before.
+    /// The ticket that stands for it in the injector, once its owner gave up a core; null before. For the owner.
     pub ticket: Cell<*const Ticket>,
+    /// The ticket that stands for it, once a waiting thread took it that was not to run it: to be read after the verdict
+    /// that says so.
+    pub returned: Cell<*const Ticket>,
+}
+
+impl Shared {
+    /// Tells the owner that it has been run.
+    ///
+    /// # Safety
+    ///
+    /// The caller had the right to run it, and has. `this` may be gone afterwards.
+    pub unsafe fn set_done(this: *const Shared) {
+        // SAFETY: alive until the latch is set.
+        let shared = unsafe { &*this };
+        // SAFETY: alive by the caller's right: it lies in the same place, or in a ticket that has a count for the caller.
+        unsafe { Latch::set(shared.done.get(), Verdict::Done) };
+    }
 }
 
 /// The head of a fork on its owner's stack: a job whose [`Shared`] part is written when it is first shared.
@@ -177,11 +197,16 @@ impl Fork {
             latch: Latch::new(),
             thief: AtomicUsize::new(0),
             ticket: Cell::new(ptr::null()),
+            returned: Cell::new(ptr::null()),
+            done: Cell::new(ptr::null()),
         };
         // SAFETY: the fork is alive, its owner being the caller.
         let fork = unsafe { &*this };
-        // SAFETY: nobody else sees the fork yet.
-        fork.shared.with_mut(|slot| unsafe { (*slot).write(shared) });
+        fork.shared.with_mut(|slot| {
+            // SAFETY: nobody else sees the fork yet.
+            let shared = unsafe { &mut *slot }.write(shared);
+            shared.done.set(&raw const shared.latch);
+        });
     }
 
     /// The shared part.
@@ -223,6 +248,8 @@ pub struct Ticket {
     head: Job,
     fork: AtomicPtr<Fork>,
     counts: AtomicUsize,
+    /// Of a returned fork, set when it has been run.
+    latch: Latch,
     alive: Alive,
 }
 
@@ -235,12 +262,7 @@ impl Ticket {
     ///
     /// The caller is the fork's owner and has just taken it out of every queue; it was shared and has no ticket.
     pub unsafe fn stand_for(fork: *const Fork) -> JobRef {
-        let ticket = Box::into_raw(Box::new(Ticket {
-            head: Job { kind: &TICKET },
-            fork: AtomicPtr::new(fork.cast_mut()),
-            counts: AtomicUsize::new(2),
-            alive: Alive::new(),
-        }));
+        let ticket = Ticket::new(fork);
         // SAFETY: alive, by the contract.
         let owned = unsafe { &*fork };
         // SAFETY: shared, by the contract.
@@ -248,6 +270,38 @@ impl Ticket {
         shared.ticket.set(ticket);
         // SAFETY: the entry's count keeps the ticket alive until the entry was run or dropped.
         unsafe { JobRef::new(ticket.cast()) }
+    }
+
+    /// Puts a ticket in the place of a fork that the caller took and is not to run, tells the owner so, and gives the word
+    /// for a queue. The owner may claim the fork, as may whoever draws the entry; whoever runs it sets the ticket's latch.
+    ///
+    /// # Safety
+    ///
+    /// The right to run the fork is the caller's, and it has no ticket.
+    unsafe fn stand_for_returned(fork: *const Fork) -> JobRef {
+        let ticket = Ticket::new(fork);
+        // SAFETY: alive as long as the right to run it is unused.
+        let owned = unsafe { &*fork };
+        // SAFETY: shared before it was queued.
+        let shared = unsafe { owned.shared() };
+        shared.returned.set(ticket);
+        // SAFETY: made just now.
+        shared.done.set(unsafe { &raw const (*ticket).latch });
+        // SAFETY: the entry's count keeps the ticket alive until the entry was run or dropped.
+        let entry = unsafe { JobRef::new(ticket.cast()) };
+        // SAFETY: set once, since from now on whoever runs the fork sets another. The fork may be gone afterwards.
+        unsafe { Latch::set(&shared.latch, Verdict::Returned) };
+        entry
+    }
+
+    fn new(fork: *const Fork) -> *const Ticket {
+        Box::into_raw(Box::new(Ticket {
+            head: Job { kind: &TICKET },
+            fork: AtomicPtr::new(fork.cast_mut()),
+            counts: AtomicUsize::new(2),
+            latch: Latch::new(),
+            alive: Alive::new(),
+        }))
     }
 
     /// Claims the right to run the fork.
@@ -260,6 +314,17 @@ impl Ticket {
             return NonNull::new(fork);
         }
         NonNull::new(self.fork.swap(ptr::null_mut(), Ordering::Relaxed))
+    }
+
+    /// For the owner of a returned fork who could not claim it: what tells that it has been run.
+    pub fn latch(&self) -> &Latch {
+        &self.latch
+    }
+
+    /// Whether somebody has claimed that right.
+    pub fn is_claimed(&self) -> bool {
+        // Relaxed: nothing is read through the pointer, and a claimed ticket stays claimed.
+        self.fork.load(Ordering::Relaxed).is_null()
     }
 
     /// Drops one count.
@@ -299,8 +364,7 @@ unsafe fn cancel_ticket(job: JobRef) -> Option<JobRef> {
     let this = job.cast::<Ticket>();
     // SAFETY: alive by the entry's count.
     let ticket = unsafe { &*this };
-    // Relaxed: nothing is read through the pointer, and a claimed ticket stays claimed.
-    if !ticket.fork.load(Ordering::Relaxed).is_null() {
+    if !ticket.is_claimed() {
         return Some(job);
     }
     // SAFETY: the entry's count, used up here.
@@ -323,7 +387,8 @@ pub unsafe fn keep(job: JobRef) -> Option<JobRef> {
     Some(job)
 }
 
-/// [`Kind::help`] of forks: a fork that does not descend from what is awaited goes back to its owner.
+/// [`Kind::help`] of forks: one that does not descend from what is awaited gets a ticket, with which its owner, or whoever
+/// draws it, runs it.
 pub unsafe fn help_fork(job: JobRef, awaited: *const Lineage) -> Helped {
     let fork = job.cast::<Fork>();
     // SAFETY: alive while its queue entry's right is unused.
@@ -336,9 +401,13 @@ pub unsafe fn help_fork(job: JobRef, awaited: *const Lineage) -> Helped {
         let _ended = unsafe { (job.kind().run)(job) };
         return Helped::Ran;
     }
-    // SAFETY: only the holder of the right to a fork sets its latch, which we are.
-    unsafe { Latch::set(&shared.latch, crate::latch::Verdict::Returned) };
-    Helped::Refused
+    if seeded(Flaw::ReturnedToOwnerAlone) {
+        // SAFETY: only the holder of the right to a fork sets its latch, which we are.
+        let _ = unsafe { Ticket::stand_for_returned(job.cast()) };
+        return Helped::Refused;
+    }
+    // SAFETY: the right is ours, and forks in deques have no tickets.
+    Helped::Requeue(unsafe { Ticket::stand_for_returned(job.cast()) })
 }
 
 /// [`Kind::unmoor`] of forks: a ticket, so that the owner can claim the fork wherever the entry is.

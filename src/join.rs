@@ -1,8 +1,7 @@
 //! Fork and join: two closures, the second of which others may run.
 
 use crate::fork::Reclaimed;
-use crate::job::{Fork, Job, JobRef, Kind, help_fork, keep, unmoor_fork};
-use crate::latch::{Latch, Verdict};
+use crate::job::{Fork, Job, JobRef, Kind, Shared, help_fork, keep, unmoor_fork};
 use crate::primitive::{Ordering, UnsafeCell};
 use crate::worker::Worker;
 use std::any::Any;
@@ -97,8 +96,8 @@ where
             // SAFETY: the owner reads only once the latch is set.
             unsafe { &mut *slot }.write(result);
         });
-        // SAFETY: alive until it is set, and set once: only the holder of the right to the fork does.
-        unsafe { Latch::set(&shared.latch, Verdict::Done) };
+        // SAFETY: the right to run it was ours, and it has been run.
+        unsafe { Shared::set_done(shared) };
         true
     }
 }

@@ -4,8 +4,8 @@ use crate::core::Core;
 use crate::error::{BuildError, panic_text};
 use crate::job::JobRef;
 use crate::primitive::{
-    Arc, AtomicBool, Deque, Flaw, Injector, Mutex, Ordering, SPARE_CORES, Steal, ThreadHandle, fence, fork_generation,
-    seeded, spawn_thread,
+    Arc, AtomicBool, Deque, Flaw, Injector, Mutex, Ordering, Roster, SPARE_CORES, Steal, ThreadHandle, fence,
+    fork_generation, seeded, spawn_thread,
 };
 use crate::seat::{Place, Seat};
 use crate::sleep::{Sleep, Woken};
@@ -83,6 +83,7 @@ impl Registry {
             itself: Weak::clone(itself),
             options,
         });
+        ROSTER.add(Weak::clone(&registry.itself));
         for started in 0..registry.size() {
             let place = Place::new();
             registry.sleep.enlist(place.seat());
@@ -237,7 +238,17 @@ impl Registry {
     /// Wakes one thread for one idle core, starting it if need be.
     #[cold]
     pub fn wake(&self) {
-        if let Woken::StartThread(core) = self.sleep.wake_one()
+        self.see_to(self.sleep.wake_one());
+    }
+
+    /// Wakes one thread for a core beyond the pool's own, starting it if need be.
+    #[cold]
+    pub fn wake_with_spare(&self) {
+        self.see_to(self.sleep.wake_with_spare());
+    }
+
+    fn see_to(&self, woken: Woken) {
+        if let Woken::StartThread(core) = woken
             && self.start_thread(Place::new(), Some(core)).is_err()
         {
             self.sleep.start_failed(Some(core));
@@ -263,6 +274,12 @@ impl Registry {
         } else if self.is_closed() {
             self.end_if_done();
         }
+    }
+
+    /// Gives up a core that was granted and is not needed.
+    pub fn give_back(&self, core: usize) {
+        self.sleep.give(core, false);
+        self.after_release();
     }
 
     /// Whether a job is in any shared queue.
@@ -345,8 +362,16 @@ impl Registry {
     }
 }
 
+static ROSTER: Roster<Registry> = Roster::new();
+
+/// The registry at that address, if it is still alive.
+pub fn find(registry: *const Registry) -> Option<Arc<Registry>> {
+    ROSTER.find(registry)
+}
+
 impl Drop for Registry {
     fn drop(&mut self) {
+        ROSTER.remove(self);
         // No threads, no handles: only entries are left whose jobs were claimed by their owners.
         while let Some(job) = self.steal_injected() {
             // SAFETY: taken out of the queue, so the right to it is ours.

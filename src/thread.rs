@@ -192,6 +192,11 @@ impl Held {
         // SAFETY: alive by this count.
         unsafe { &*self.0 }.claim().is_some()
     }
+
+    fn is_claimed(&self) -> bool {
+        // SAFETY: alive by this count.
+        unsafe { &*self.0 }.is_claimed()
+    }
 }
 
 impl Drop for Held {
@@ -208,10 +213,6 @@ fn claim_or_wait(registry: &Registry, guest: bool, latch: &Latch, ticket: &Held,
     if latch.announce(&waiter).is_err() {
         return None;
     }
-    let give_back = |core| {
-        registry.sleep.give(core, false);
-        registry.after_release();
-    };
     let mut core = if guest { registry.sleep.take_or_call(place.seat()) } else { None };
     let mut calling = guest && core.is_none();
     let mut since = Tick::now();
@@ -220,22 +221,31 @@ fn claim_or_wait(registry: &Registry, guest: bool, latch: &Latch, ticket: &Held,
             if ticket.claim() {
                 return Some(core);
             }
-            give_back(core);
+            registry.give_back(core);
         }
         if waiter.verdict().is_some() {
             if calling && !registry.sleep.hang_up(place.seat()) && !seeded(Flaw::GrantLeftBehind) {
-                give_back(granted(place));
+                registry.give_back(granted(place));
             } else if !seeded(Flaw::HangsUpSilently) {
                 // The pool may have waited for the call's end to come to its own.
                 registry.after_release();
             }
             return None;
         }
-        if !calling {
+        let starves = if guest { calling } else { !ticket.is_claimed() };
+        if !starves {
             place.park();
             continue;
         }
         place.park_timeout(CALLER_STARVED_AFTER);
+        if !guest {
+            // As below, but a thread of the pool has to run it.
+            if !ticket.is_claimed() && !Tick::now().within(since, CALLER_STARVED_AFTER) {
+                registry.wake_with_spare();
+                since = Tick::now();
+            }
+            continue;
+        }
         if let Some(Grant::Core(granted)) = place.take_grant() {
             core = Some(granted);
         } else if !Tick::now().within(since, CALLER_STARVED_AFTER) {

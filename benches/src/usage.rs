@@ -76,3 +76,15 @@ fn switches(status: &str) -> u64 {
         .filter_map(|(_, count)| count.trim().parse::<u64>().ok())
         .sum()
 }
+
+/// Context switches of the whole process, all threads, finished ones too.
+#[must_use]
+pub fn process_switches() -> u64 {
+    let mut usage = std::mem::MaybeUninit::uninit();
+    // SAFETY: `usage` has room for the structure that the call writes.
+    let failed = unsafe { libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr()) };
+    assert_eq!(failed, 0, "a process may ask for its own usage");
+    // SAFETY: the call has written it.
+    let usage: libc::rusage = unsafe { usage.assume_init() };
+    (usage.ru_nvcsw + usage.ru_nivcsw) as u64
+}

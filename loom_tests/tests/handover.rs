@@ -8,15 +8,16 @@ mod stage;
 
 use common::Bound;
 use loom::thread::current;
+use purloin_loom::internals::job::{Helped, Lineage};
 use purloin_loom::internals::join::join_on;
-use purloin_loom::internals::primitive::{Arc, Flaw};
+use purloin_loom::internals::primitive::{Arc, Flaw, Steal};
 use purloin_loom::internals::registry::Registry;
 use purloin_loom::internals::spawn::spawn_in;
 use purloin_loom::internals::thread::in_pool;
 use purloin_loom::internals::worker::{Worker, without_core};
 use stage::{
     Awaited, BOUND, BOUND_OF_LARGE, Case, Role, Seen, UNSEEN, before, busy, deadlock, deserted, explore, play,
-    registry, role, settled, signal, thread,
+    registry, retire, role, settled, signal, thread,
 };
 
 /// Waits without a core.
@@ -91,6 +92,76 @@ fn shared_fork_left_behind(main: usize, seen: Seen) {
 fn shared_forks_left_behind_are_run() {
     let outcomes = &["the fork was stolen", "the fork was found in the injector"];
     explore("shared fork left behind", BOUND_OF_LARGE, 50, &[0, 1], outcomes, shared_fork_left_behind);
+}
+
+/// A thread blocks below a fork that another thread has taken, or is about to, and may not run, since it waits for something
+/// else. What it takes, it passes on; it is then an ordinary thread of the pool.
+fn refused_fork_left_behind(main: usize, seen: Seen) {
+    let (registry, mut places) = registry(2, 2);
+    let cores: Vec<_> = places.iter().map(|place| busy(&registry, place)).collect();
+    let refuser = {
+        let (registry, place, core) = (Arc::clone(&registry), places.remove(1), cores[1]);
+        role(move || {
+            Worker::enter(&registry, core, |_| {
+                let own = Lineage::below(std::ptr::null());
+                if let Steal::Success((job, _)) = registry.cores[0].shared.steal() {
+                    // SAFETY: taken out of the queue, so the right to it is this thread's.
+                    if let Helped::Requeue(job) = unsafe { (job.kind().help)(job, &own) } {
+                        registry.inject(job);
+                    }
+                    seen[0].hit();
+                }
+            });
+            retire(registry, place, 1);
+        })
+    };
+    let owner = role(move || {
+        let owner = current().id();
+        let (done, wait) = signal();
+        let fork = || {
+            settled();
+            seen[1].hit_if(current().id() != owner);
+            done.give();
+        };
+        Worker::enter(&registry, cores[0], |worker| join_on(worker, || block(&wait), fork));
+        registry.close();
+    });
+    play(main, vec![owner, refuser]);
+}
+
+#[test]
+fn refused_forks_left_behind_are_run() {
+    let outcomes = &["the fork was refused", "another thread ran it"];
+    explore("refused fork left behind", BOUND_OF_LARGE, 50, &[0, 1], outcomes, refused_fork_left_behind);
+}
+
+/// A task of a pool whose only thread is blocked on it, and which may have no other. A thread from outside waits for the task:
+/// nobody else is left to run it.
+fn stand_in(main: usize, seen: Seen) {
+    let (registry, places) = registry(1, 1);
+    let core = busy(&registry, &places[0]);
+    let (done, wait) = signal();
+    let task = spawn_in(&registry, move || {
+        settled();
+        done.give();
+    });
+    let blocked = {
+        let registry = Arc::clone(&registry);
+        role(move || {
+            Worker::enter(&registry, core, |_| block(&wait));
+            registry.close();
+        })
+    };
+    let joiner = role(move || {
+        assert!(task.join().is_ok());
+        seen[0].hit();
+    });
+    play(main, vec![blocked, joiner]);
+}
+
+#[test]
+fn who_waits_for_a_task_stands_in() {
+    explore("stand-in", BOUND_OF_LARGE, 20, &[0, 1], &["the task was run"], stand_in);
 }
 
 /// Two threads take turns with one core, each blocked until the other has got on.
@@ -282,6 +353,8 @@ fn all_cores_are_given_up() {
 }
 
 const CASES: &[Case] = &[
+    deadlock(Flaw::ReturnedToOwnerAlone, &[0, 1], refused_fork_left_behind),
+    deadlock(Flaw::StandInForgotten, &[0, 1], stand_in),
     deadlock(Flaw::HandOverForgetsPrivate, &[0, 1], forks_left_behind),
     deadlock(Flaw::GiveIgnoresResuming, &[0, 1], forks_left_behind),
     deadlock(Flaw::GiveIgnoresResuming, &[0, 1], turns),

@@ -46,6 +46,8 @@ fn spawn_and(main: usize, seen: Seen, shut: fn(&Registry)) {
     let closer = role(move || shut(&pool));
     play(main, vec![thread(&registry, places.remove(0), 0), spawner, closer]);
     let handle = handle.lock().expect("nobody panics here").take().expect("it was spawned");
+    // Who joined it first might run it.
+    assert!(handle.is_finished(), "a task was left behind");
     match handle.join() {
         Ok(()) => seen[0].hit(),
         Err(JoinError::Cancelled) => seen[1].hit(),
@@ -248,7 +250,13 @@ fn scopes_outlast_termination() {
 }
 
 const CASES: &[Case] = &[
-    deadlock(Flaw::SubmittedTooLate, &[0, 1, 2], spawn_and_close),
+    Case {
+        flaw: Flaw::SubmittedTooLate,
+        message: "a task was left behind",
+        bound: BOUND,
+        mains: &[0, 1, 2],
+        model: spawn_and_close,
+    },
     deadlock(Flaw::WatcherForgotten, &[0, 1, 2], watchers),
     deadlock(Flaw::EndsWhileAway, &[0, 1], away),
     deadlock(Flaw::EndsWhileAway, &[0, 1, 2], region_and_close),

@@ -67,6 +67,8 @@ pub enum Flaw {
     DemandClearedLate,
     /// A fork is put into the shared end before its shared part is written.
     PublishedUnshared,
+    /// A fork that a waiting thread took and was not to run can be run by its owner alone.
+    ReturnedToOwnerAlone,
     /// A waiting thread runs whatever it finds at its thief's.
     HelpsUnrelated,
     /// A thread that goes to sleep does not look at the injector again.
@@ -87,6 +89,8 @@ pub enum Flaw {
     HandOverForgetsPrivate,
     /// A core that is given up goes to nobody, though a thread waits for one to go on.
     GiveIgnoresResuming,
+    /// A thread from outside that waits for a task is not granted a core when nobody else can run it.
+    StandInForgotten,
     /// An outside caller is not entered among the callers.
     CallerForgotten,
     /// A guest leaves without giving its core up.
@@ -166,6 +170,37 @@ pub enum Steal<T> {
     Success(T),
     /// Another thread was faster; there may be more.
     Retry,
+}
+
+/// All live values of a kind in this process: for threads that know no more of one than its address. The models do not
+/// explore its lock, which is held for no longer than it takes to look at the list.
+#[derive(Debug)]
+pub struct Roster<T>(std::sync::Mutex<Vec<std::sync::Weak<T>>>);
+
+impl<T> Roster<T> {
+    /// An empty list.
+    pub const fn new() -> Self {
+        Roster(std::sync::Mutex::new(Vec::new()))
+    }
+
+    fn list(&self) -> std::sync::MutexGuard<'_, Vec<std::sync::Weak<T>>> {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Enters a value.
+    pub fn add(&self, value: std::sync::Weak<T>) {
+        self.list().push(value);
+    }
+
+    /// Takes out the value at that address.
+    pub fn remove(&self, value: *const T) {
+        self.list().retain(|other| !std::ptr::eq(other.as_ptr(), value));
+    }
+
+    /// The value at that address, if it is still alive.
+    pub fn find(&self, value: *const T) -> Option<Arc<T>> {
+        self.list().iter().find(|other| std::ptr::eq(other.as_ptr(), value)).and_then(std::sync::Weak::upgrade)
+    }
 }
 
 /// An event counter. Its value orders nothing and no protocol reads it, so it is not a modelled primitive: in the models

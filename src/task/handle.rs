@@ -1,10 +1,11 @@
 //! A task's handle: the right to its result.
 
-use super::{DONE, ENTRY, HANDLE, Head, Home, THIEF_SHIFT, Table};
+use super::{CLAIMED, DONE, ENTRY, HANDLE, Head, Home, THIEF_SHIFT, Table};
 use crate::error::JoinError;
 use crate::latch::Waiter;
 use crate::primitive::{Arc, Ordering, fork_generation};
-use crate::registry::forked;
+use crate::registry::{Registry, find, forked};
+use crate::seat::{Grant, Place};
 use crate::wait::{Awaited, Thief, wait_until};
 use crate::worker::{Worker, without_core};
 use std::marker::PhantomData;
@@ -114,10 +115,59 @@ impl<T: Send, H: Home> Handle<T, H> {
             if self.head().latch.announce(&waiter).is_err() {
                 return;
             }
+            // A pool that is gone has run or cancelled the task. Tasks of a pool with stacks of a size need its threads.
+            let registry = find(self.head().home.registry()).filter(|registry| registry.options.stack_size.is_none());
+            let mut stand_in = registry.as_deref().map(|registry| StandIn::enter(registry, place));
             while waiter.verdict().is_none() {
                 place.park();
+                let Some(core) = stand_in.as_mut().and_then(StandIn::take_core) else { continue };
+                let Some(registry) = registry.as_deref() else { continue };
+                // Relaxed: a hint. A task that somebody has begun needs no second thread.
+                let begun = self.head().state.load(Ordering::Relaxed) & CLAIMED != 0;
+                if !begun && self.head().latch.retract(&waiter) {
+                    return Worker::enter(registry, core, |worker| self.run_or_wait(worker));
+                }
+                registry.give_back(core);
             }
         });
+    }
+}
+
+/// A thread that waits for a task of a pool in which it is not at work. If the pool has no thread left to run what is
+/// queued, this one is granted a core, once.
+struct StandIn<'a> {
+    registry: &'a Registry,
+    place: &'a Place,
+    waits: bool,
+}
+
+impl<'a> StandIn<'a> {
+    fn enter(registry: &'a Registry, place: &'a Place) -> Self {
+        registry.sleep.stand_in(place.seat());
+        // The task may have been queued, and looked for a thread in vain, before.
+        registry.after_release();
+        StandIn { registry, place, waits: true }
+    }
+
+    fn take_core(&mut self) -> Option<usize> {
+        match self.place.take_grant().filter(|_| self.waits)? {
+            Grant::Core(core) => {
+                self.waits = false;
+                Some(core)
+            }
+            Grant::Exit => unreachable!("a stand-in is not told to end"),
+        }
+    }
+}
+
+impl Drop for StandIn<'_> {
+    fn drop(&mut self) {
+        if self.waits && !self.registry.sleep.stand_down(self.place.seat()) {
+            match self.place.wait_for_grant() {
+                Grant::Core(core) => self.registry.give_back(core),
+                Grant::Exit => unreachable!("a stand-in is not told to end"),
+            }
+        }
     }
 }
 

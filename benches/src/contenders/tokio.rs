@@ -33,6 +33,18 @@ impl Tokio {
         here();
         self.0.block_on(spawned).expect("the spawned half does not panic");
     }
+
+    /// Runs so many tasks and waits for them.
+    ///
+    /// # Panics
+    ///
+    /// If one of them does.
+    pub fn all<F: Future<Output = ()> + Send + 'static>(&self, count: usize, task: impl Fn() -> F) {
+        let spawned: Vec<_> = (0..count).map(|_| self.0.spawn(task())).collect();
+        for task in spawned {
+            self.0.block_on(task).expect("the task does not panic");
+        }
+    }
 }
 
 impl Spawns for Tokio {

@@ -1,6 +1,7 @@
 //! The lines of the comparison: what work, on whom, and what purloin must reach.
 
 mod allocations;
+mod blocking;
 mod burst;
 mod chain;
 mod fib;
@@ -9,10 +10,14 @@ mod idle;
 mod imap;
 mod map;
 mod matmul;
+mod mutex;
 mod pending;
 mod queens;
+mod queue;
 mod quicksort;
 mod region;
+mod rwlock;
+mod semaphore;
 mod skynet;
 mod spawns;
 mod tree;
@@ -23,6 +28,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+pub use self::blocking::hand_back_and_forth;
 pub use self::fib::{fib, forks};
 use crate::contest::Options;
 use crate::report::Figures;
@@ -113,6 +119,11 @@ pub fn all() -> impl Iterator<Item = &'static Line> {
         imap::LINES,
         wide::LINES,
         allocations::LINES,
+        mutex::LINES,
+        rwlock::LINES,
+        semaphore::LINES,
+        queue::LINES,
+        blocking::LINES,
     ]
     .into_iter()
     .flatten()

@@ -5,53 +5,16 @@
 //! thread that makes work visible first publishes it, then looks here. A sequentially consistent fence stands between
 //! the two steps on either side, so that at least one of them sees the other.
 
+mod lot;
+
+pub use lot::Woken;
+
 use crate::primitive::{Arc, AtomicBool, AtomicUsize, Flaw, Mutex, Ordering, PATIENCE, SPARE_CORES, fence, seeded};
+
 use crate::seat::{Grant, Seat};
+use lot::Lot;
 use std::collections::VecDeque;
 use std::time::Duration;
-
-/// The cores that nobody holds and the threads that wait, for work or for a core.
-#[derive(Debug)]
-struct Lot {
-    cores: usize,
-    /// Cores that nobody holds.
-    idle: Vec<usize>,
-    /// Cores beyond the pool's own, to lend; how many are lent; and cores of the pool's own that nobody may have until
-    /// as many lent ones are back, so that soon no more are at work than the pool has.
-    spare: Vec<usize>,
-    lent: usize,
-    withheld: Vec<usize>,
-    /// Threads of the pool without work; the latest is woken first, its cache being warmest.
-    standby: Vec<Arc<Seat>>,
-    /// Threads in the middle of something that cannot go on without a core.
-    resuming: VecDeque<Arc<Seat>>,
-    /// Outside callers that wait for their injected region, and would run it themselves if they had a core.
-    callers: VecDeque<Arc<Seat>>,
-    /// Threads that gave up their core in the middle of something and have not asked for it back.
-    away: usize,
-    /// How often a core has been given up.
-    gives: u64,
-    /// Threads of the pool that are alive, the most there were at once, and the most there may be.
-    threads: usize,
-    peak: usize,
-    max_threads: usize,
-    /// The standby thread that sleeps with a time-out, if one does.
-    napper: Option<Arc<Seat>>,
-    /// Wakes in a row that found nothing to do.
-    useless: u32,
-    closed: bool,
-}
-
-/// What a call to [`Sleep::wake_one`] asks of its caller.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Woken {
-    /// Nobody was woken: no core is idle or no thread can be had.
-    Nobody,
-    /// A thread that slept has a core now.
-    Somebody,
-    /// No thread sleeps: start one for this core, which is reserved for it.
-    StartThread(usize),
-}
 
 /// The eventcount of a registry.
 #[derive(Debug)]
@@ -81,24 +44,7 @@ const NAP: Duration = Duration::from_micros(500);
 impl Sleep {
     /// All of `cores` idle, no threads.
     pub fn new(cores: usize, max_threads: usize) -> Self {
-        let lot = Lot {
-            cores,
-            idle: (0..cores).rev().collect(),
-            spare: (cores..cores + SPARE_CORES).rev().collect(),
-            lent: 0,
-            withheld: Vec::new(),
-            standby: Vec::new(),
-            resuming: VecDeque::new(),
-            callers: VecDeque::new(),
-            away: 0,
-            gives: 0,
-            threads: 0,
-            peak: 0,
-            max_threads,
-            napper: None,
-            useless: 0,
-            closed: false,
-        };
+        let lot = Lot::new(cores, max_threads);
         let wakeable = AtomicUsize::new(lot.wakeable());
         Sleep {
             lot: Mutex::new(lot),
@@ -281,33 +227,57 @@ impl Sleep {
         self.searching.load(Ordering::Relaxed) == 0
     }
 
-    /// Wakes one thread for one idle core. It counts as searching from now on.
+    /// Wakes one thread for one idle core. If it is one of the pool's, it counts as searching from now on.
     pub fn wake_one(&self) -> Woken {
         let mut lot = self.lot.lock();
         let Some(core) = lot.idle.pop() else { return Woken::Nobody };
-        let woken = if let Some(seat) = lot.standby.pop() {
-            if lot.napper.as_ref().is_some_and(|napper| Arc::ptr_eq(napper, &seat)) {
-                lot.napper = None;
-                // What was left to the napper is found by the look that ends its search.
+        let woken = self.wake_on(&mut lot, core);
+        if woken == Woken::Nobody {
+            lot.idle.push(core);
+        }
+        self.refresh(&lot);
+        woken
+    }
+
+    /// Lends a core to one of the pool's threads: a region waits that only such a thread may run, and has for long.
+    pub fn wake_with_spare(&self) -> Woken {
+        let mut lot = self.lot.lock();
+        let Some(core) = lot.spare.pop() else { return Woken::Nobody };
+        lot.lent += 1;
+        let woken = self.wake_on(&mut lot, core);
+        if woken == Woken::Nobody {
+            lot.pass_on(core);
+        }
+        self.refresh(&lot);
+        woken
+    }
+
+    fn wake_on(&self, lot: &mut Lot, core: usize) -> Woken {
+        lot.wake_on(core, |napped| {
+            if napped {
+                // Nothing is left to the napper from now on. What was before is found by the look that ends its search.
+                self.napping.store(false, Ordering::Relaxed);
                 self.skipped.store(false, Ordering::Relaxed);
             }
             self.searching.fetch_add(1, Ordering::Relaxed);
-            seat.grant(Grant::Core(core));
-            Woken::Somebody
-        } else if lot.can_grow() {
-            lot.threads += 1;
-            lot.peak = lot.peak.max(lot.threads);
-            self.searching.fetch_add(1, Ordering::Relaxed);
-            Woken::StartThread(core)
-        } else if let Some(caller) = lot.callers.pop_front() {
-            caller.grant(Grant::Core(core));
-            Woken::Somebody
-        } else {
-            lot.idle.push(core);
-            Woken::Nobody
-        };
+        })
+    }
+
+    /// Enters a thread from outside that waits for a task: it is granted a core if work is there and the pool has no other
+    /// thread for it.
+    pub fn stand_in(&self, seat: &Arc<Seat>) {
+        let mut lot = self.lot.lock();
+        lot.stand_ins.push_back(Arc::clone(seat));
         self.refresh(&lot);
-        woken
+    }
+
+    /// The thread does not wait any more. `false` if it has been granted a core already.
+    pub fn stand_down(&self, seat: &Arc<Seat>) -> bool {
+        let mut lot = self.lot.lock();
+        let place = lot.stand_ins.iter().position(|other| Arc::ptr_eq(other, seat));
+        let found = place.is_some_and(|place| lot.stand_ins.remove(place).is_some());
+        self.refresh(&lot);
+        found
     }
 
     /// Counts the caller, which holds a core, as searching, unless half of the busy cores are already.
@@ -420,41 +390,5 @@ impl Sleep {
     /// Whether the threads have been told to end. Relaxed: the fences in `Registry::submit` order it.
     pub fn has_ended(&self) -> bool {
         self.ended.load(Ordering::Relaxed)
-    }
-}
-
-impl Lot {
-    fn can_grow(&self) -> bool {
-        self.threads < self.max_threads
-    }
-
-    /// The idle cores for which a wake would find a thread.
-    fn wakeable(&self) -> usize {
-        if self.standby.is_empty() && self.callers.is_empty() && !self.can_grow() { 0 } else { self.idle.len() }
-    }
-
-    /// A core for the next thread in the middle of something; for an outside caller, if the pool has no thread to spare
-    /// that would run its region; or for nobody.
-    fn pass_on(&mut self, core: usize) {
-        if !seeded(Flaw::GiveIgnoresResuming)
-            && let Some(seat) = self.resuming.pop_front()
-        {
-            seat.grant(Grant::Core(core));
-        } else if core >= self.cores {
-            self.lent -= 1;
-            self.spare.push(core);
-            if let Some(own) = self.withheld.pop() {
-                self.pass_on(own);
-            }
-        } else if self.withheld.len() < self.lent {
-            self.withheld.push(core);
-        } else if self.standby.is_empty()
-            && !self.can_grow()
-            && let Some(seat) = self.callers.pop_front()
-        {
-            seat.grant(Grant::Core(core));
-        } else {
-            self.idle.push(core);
-        }
     }
 }

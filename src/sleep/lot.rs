@@ -1,0 +1,138 @@
+//! Who has a core and who waits, as a plain struct: the logic of [`Sleep`](super::Sleep), whose lock it lies under.
+
+use crate::primitive::{Arc, Flaw, SPARE_CORES, seeded};
+use crate::seat::{Grant, Seat};
+use std::collections::VecDeque;
+
+/// The cores that nobody holds and the threads that wait, for work or for a core.
+#[derive(Debug)]
+pub struct Lot {
+    pub cores: usize,
+    /// Cores that nobody holds.
+    pub idle: Vec<usize>,
+    /// Cores beyond the pool's own, to lend; how many are lent; and cores of the pool's own that nobody may have until
+    /// as many lent ones are back, so that soon no more are at work than the pool has.
+    pub spare: Vec<usize>,
+    pub lent: usize,
+    pub withheld: Vec<usize>,
+    /// Threads of the pool without work; the latest is woken first, its cache being warmest.
+    pub standby: Vec<Arc<Seat>>,
+    /// Threads in the middle of something that cannot go on without a core.
+    pub resuming: VecDeque<Arc<Seat>>,
+    /// Outside callers that wait for their injected region, and would run it themselves if they had a core.
+    pub callers: VecDeque<Arc<Seat>>,
+    /// Threads from outside that wait for a task, and would run it if the pool has no thread left that could.
+    pub stand_ins: VecDeque<Arc<Seat>>,
+    /// Threads that gave up their core in the middle of something and have not asked for it back.
+    pub away: usize,
+    /// How often a core has been given up.
+    pub gives: u64,
+    /// Threads of the pool that are alive, the most there were at once, and the most there may be.
+    pub threads: usize,
+    pub peak: usize,
+    pub max_threads: usize,
+    /// The standby thread that sleeps with a time-out, if one does.
+    pub napper: Option<Arc<Seat>>,
+    /// Wakes in a row that found nothing to do.
+    pub useless: u32,
+    pub closed: bool,
+}
+
+/// Whom a core was given to.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Woken {
+    /// Nobody was woken: no core is idle or no thread can be had.
+    Nobody,
+    /// A thread that slept, or waited, has a core now.
+    Somebody,
+    /// No thread sleeps: start one for this core, which is reserved for it.
+    StartThread(usize),
+}
+
+impl Lot {
+    /// All of `cores` idle, no threads.
+    pub fn new(cores: usize, max_threads: usize) -> Self {
+        Lot {
+            cores,
+            idle: (0..cores).rev().collect(),
+            spare: (cores..cores + SPARE_CORES).rev().collect(),
+            lent: 0,
+            withheld: Vec::new(),
+            standby: Vec::new(),
+            resuming: VecDeque::new(),
+            callers: VecDeque::new(),
+            stand_ins: VecDeque::new(),
+            away: 0,
+            gives: 0,
+            threads: 0,
+            peak: 0,
+            max_threads,
+            napper: None,
+            useless: 0,
+            closed: false,
+        }
+    }
+
+    fn can_grow(&self) -> bool {
+        self.threads < self.max_threads
+    }
+
+    /// The idle cores for which a wake would find a thread.
+    pub fn wakeable(&self) -> usize {
+        let nobody = self.standby.is_empty() && self.callers.is_empty() && self.stand_ins.is_empty();
+        if nobody && !self.can_grow() { 0 } else { self.idle.len() }
+    }
+
+    /// A core for the next thread in the middle of something; for an outside caller, if the pool has no thread to spare
+    /// that would run its region; or for nobody.
+    pub fn pass_on(&mut self, core: usize) {
+        if !seeded(Flaw::GiveIgnoresResuming)
+            && let Some(seat) = self.resuming.pop_front()
+        {
+            seat.grant(Grant::Core(core));
+        } else if core >= self.cores {
+            self.lent -= 1;
+            self.spare.push(core);
+            if let Some(own) = self.withheld.pop() {
+                self.pass_on(own);
+            }
+        } else if self.withheld.len() < self.lent {
+            self.withheld.push(core);
+        } else if self.standby.is_empty()
+            && !self.can_grow()
+            && let Some(seat) = self.callers.pop_front()
+        {
+            seat.grant(Grant::Core(core));
+        } else {
+            self.idle.push(core);
+        }
+    }
+
+    /// Gives that core to a thread that looks for work: one of the pool's, or, if none can be had, one from outside that
+    /// would help itself. `searches` is called before a thread of the pool can begin to; it is told whether that thread napped.
+    pub fn wake_on(&mut self, core: usize, searches: impl FnOnce(bool)) -> Woken {
+        if let Some(seat) = self.standby.pop() {
+            let napped = self.napper.take_if(|napper| Arc::ptr_eq(napper, &seat)).is_some();
+            searches(napped);
+            seat.grant(Grant::Core(core));
+            return Woken::Somebody;
+        }
+        if self.can_grow() {
+            searches(false);
+            self.threads += 1;
+            self.peak = self.peak.max(self.threads);
+            return Woken::StartThread(core);
+        }
+        let from_outside = self.callers.pop_front().or_else(|| {
+            let stand_in = self.stand_ins.pop_front();
+            if seeded(Flaw::StandInForgotten) { None } else { stand_in }
+        });
+        match from_outside {
+            Some(seat) => {
+                seat.grant(Grant::Core(core));
+                Woken::Somebody
+            }
+            None => Woken::Nobody,
+        }
+    }
+}
