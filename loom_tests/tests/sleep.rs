@@ -208,6 +208,8 @@ const CASES: &[Case] = &[
     deadlock(Flaw::WakerWithoutFence, &[0], task),
     deadlock(Flaw::WakerWithoutFence, &[0, 1], fork),
     deadlock(Flaw::WakerWithoutFence, &[0, 1], offer),
+    // The handshake without the sleeper's.
+    Case { bound: Bound::AtMost(1), ..deadlock(Flaw::SleeperWithoutFence, &[0], start_fails) },
     // A wake left to a searcher that does not know, or is gone.
     deadlock(Flaw::FinderLooksAway, &[0, 2], chain),
     deadlock(Flaw::FinderWithoutFence, &[0, 2], chain),

@@ -11,7 +11,7 @@ use common::Bound;
 use purloin_loom::internals::join::join_on;
 use purloin_loom::internals::primitive::{Arc, Flaw, UnsafeCell};
 use purloin_loom::internals::worker::Worker;
-use purloin_loom::sync::{AcquireTimeoutError, Closed, Semaphore};
+use purloin_loom::sync::{AcquireTimeoutError, Closed, Permit, Semaphore};
 use stage::{BOUND, Case, Role, Seen, Tally, busy, explore, play, registry, role, settled};
 use std::time::Duration;
 
@@ -82,6 +82,47 @@ fn large_and_small(main: usize, seen: Seen) {
 fn large_and_small_requests_are_served() {
     let outcomes = &["the large one was served first", "the small one was served first"];
     explore("semaphore: large and small", BOUND, 50, &[0, 1, 2], outcomes, large_and_small);
+}
+
+/// What two threads do before they add a permit each.
+struct Parts {
+    semaphore: Semaphore,
+    done: [UnsafeCell<usize>; 2],
+}
+
+// SAFETY: loom checks that the accesses do not meet.
+unsafe impl Sync for Parts {}
+
+/// One thread wants two permits, and two others add one each: whoever of these serves it, it sees what both did before.
+fn two_givers(main: usize, seen: Seen) {
+    let parts = Arc::new(Parts { semaphore: Semaphore::new(0), done: [UnsafeCell::new(0), UnsafeCell::new(0)] });
+    let giver = |index: usize| {
+        let parts = Arc::clone(&parts);
+        role(move || {
+            // SAFETY: loom checks that nobody else reads or writes.
+            parts.done[index].with_mut(|done| unsafe { *done = 1 });
+            assert_eq!(parts.semaphore.add_permits(1), Ok(()));
+        })
+    };
+    let taker = {
+        let parts = Arc::clone(&parts);
+        role(move || {
+            let early = parts.semaphore.available() == 2;
+            assert!(parts.semaphore.acquire(2).map(Permit::forget).is_ok());
+            // SAFETY: loom checks that nobody writes.
+            let done = parts.done.each_ref().map(|done| done.with(|done| unsafe { *done }));
+            assert_eq!(done, [1, 1]);
+            seen[0].hit_if(early);
+            seen[1].hit_if(!early);
+        })
+    };
+    play(main, vec![giver(0), giver(1), taker]);
+}
+
+#[test]
+fn all_givers_come_before() {
+    let outcomes = &["both permits were there", "the thread came before"];
+    explore("semaphore: two givers", BOUND, 50, &[0, 2], outcomes, two_givers);
 }
 
 /// Two threads wait for what never comes, until the semaphore is closed.

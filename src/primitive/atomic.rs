@@ -9,13 +9,12 @@
 //! loads that are hidden from it. The touches race where the accesses do, and loom tries both orders of them, with the
 //! accesses right behind. Marks are relaxed stores that nobody reads: they order nothing.
 
+use super::site::{failure_order, order as site_order};
 use loom::MAX_THREADS;
 use loom::sync::atomic as loomed;
 use std::array;
 use std::sync::Mutex;
 use std::sync::atomic::Ordering::{self, Relaxed};
-
-pub use loomed::fence;
 
 loom::thread_local! {
     /// This modelled thread's number, unlike any other's. (`loom::thread::current` panics in destructors of thread
@@ -112,16 +111,19 @@ macro_rules! modelled {
 
             #[track_caller]
             pub fn load(&self, order: Ordering) -> $value {
+                let order = site_order(order);
                 self.marks.load(|| self.atomic.load(order))
             }
 
             #[track_caller]
             pub fn store(&self, value: $value, order: Ordering) {
+                let order = site_order(order);
                 self.marks.store(|| self.atomic.store(value, order));
             }
 
             #[track_caller]
             pub fn swap(&self, value: $value, order: Ordering) -> $value {
+                let order = site_order(order);
                 self.marks.store(|| self.atomic.swap(value, order))
             }
 
@@ -133,6 +135,7 @@ macro_rules! modelled {
                 success: Ordering,
                 failure: Ordering,
             ) -> Result<$value, $value> {
+                let (success, failure) = (site_order(success), failure_order(failure));
                 self.marks.store(|| self.atomic.compare_exchange(current, new, success, failure))
             }
 
@@ -144,6 +147,7 @@ macro_rules! modelled {
                 success: Ordering,
                 failure: Ordering,
             ) -> Result<$value, $value> {
+                let (success, failure) = (site_order(success), failure_order(failure));
                 self.marks.store(|| self.atomic.compare_exchange_weak(current, new, success, failure))
             }
         }
@@ -162,6 +166,7 @@ macro_rules! arithmetic {
             $(
                 #[track_caller]
                 pub fn $method(&self, value: $value, order: Ordering) -> $value {
+                    let order = site_order(order);
                     self.marks.store(|| self.atomic.$method(value, order))
                 }
             )*

@@ -16,7 +16,11 @@ mod locks;
 #[cfg(purloin_loom)]
 mod model;
 #[cfg(purloin_loom)]
+mod site;
+#[cfg(purloin_loom)]
 mod standin;
+#[cfg(purloin_loom)]
+use model::seeded_flaw;
 #[cfg(purloin_loom)]
 pub use model::*;
 #[cfg(purloin_loom)]

@@ -8,7 +8,8 @@ use std::io;
 use std::thread::panicking;
 use std::time::{Duration, Instant};
 
-pub use super::atomic::{AtomicBool, AtomicPtr, AtomicUsize, fence};
+pub use super::atomic::{AtomicBool, AtomicPtr, AtomicUsize};
+pub use super::site::{fence, note};
 pub use loom::cell::UnsafeCell;
 pub use loom::thread::yield_now;
 pub use loom::thread::yield_now as spin_loop;
@@ -62,6 +63,11 @@ pub fn seeded(flaw: Flaw) -> bool {
     SEEDED.get() == Some(flaw)
 }
 
+/// Which mistake is built in.
+pub(super) fn seeded_flaw() -> Option<Flaw> {
+    SEEDED.get()
+}
+
 /// Builds that mistake in for the time of `body`, which explores models.
 pub fn with_flaw<R>(flaw: Flaw, body: impl FnOnce() -> R) -> R {
     struct Repair;
@@ -70,6 +76,7 @@ pub fn with_flaw<R>(flaw: Flaw, body: impl FnOnce() -> R) -> R {
             SEEDED.set(None);
         }
     }
+    note(&format!("flaw\t{flaw:?}"));
     SEEDED.set(Some(flaw));
     let _repair = Repair;
     body()

@@ -64,22 +64,27 @@ impl Latch {
     /// ```
     #[track_caller]
     pub fn count_down(&self) {
+        let left = self.count_one();
+        let left =
+            left.expect("a latch is counted down more often than it has parts: whoever waited went on too early");
+        if left == 0 {
+            self.open();
+        }
+    }
+
+    /// Counts one part and tells how many are left; nothing, if none was left before.
+    #[inline]
+    fn count_one(&self) -> Option<usize> {
         let order = if seeded(Flaw::ChangeRelaxed) { Ordering::Relaxed } else { Ordering::AcqRel };
         let mut count = self.count.load(Ordering::Relaxed);
         loop {
-            assert!(
-                count > 0,
-                "a latch is counted down more often than it has parts: whoever waited went on too early"
-            );
+            let left = count.checked_sub(1)?;
             // Release pairs with the Acquire in `remaining`. Acquire pairs with the Release of those before: the last one
             // passes on what they did when it answers.
-            match self.count.compare_exchange_weak(count, count - 1, order, Ordering::Relaxed) {
-                Ok(_) => break,
+            match self.count.compare_exchange_weak(count, left, order, Ordering::Relaxed) {
+                Ok(_) => return Some(left),
                 Err(now) => count = now,
             }
-        }
-        if count == 1 {
-            self.open();
         }
     }
 

@@ -224,7 +224,7 @@ impl<T, H: Home> Handle<T, H> {
         // SAFETY: alive by the handle's count.
         let head = unsafe { self.task.as_ref() };
         head.alive.touch();
-        // Release pairs with the Acquires in `claim`, `finish` and `release_entry`; Acquire with their Releases.
+        // Release pairs with the Acquires in `release_entry`; Acquire with the Releases there and in `finish`.
         head.state.fetch_and(!HANDLE, Ordering::AcqRel) & ENTRY == 0
     }
 

@@ -130,9 +130,9 @@ where
 
     /// Takes the right to run it on that core, if nobody has.
     fn claim(&self, core: usize) -> bool {
-        // Acquire: without a handle the entry is the only way to the task, and the handle's drop, a Release in
-        // `Handle::drop`, happened before.
-        let state = self.head.state.load(Ordering::Acquire);
+        // Relaxed: without a handle the entry is the only way to the task, and the body came with it through the queue. What
+        // the handle did before it went is ordered in `release_entry`, before the task's end.
+        let state = self.head.state.load(Ordering::Relaxed);
         if state & (HANDLE | CLAIMED) == 0 {
             return true;
         }
@@ -252,12 +252,12 @@ where
     ///
     /// The caller has claimed the task and put the outcome in place.
     unsafe fn finish(&self) -> bool {
-        // Acquire pairs with the Release in `Handle::drop`. Without a handle the claimant is the entry's holder.
-        let before = match self.head.state.load(Ordering::Acquire) {
+        // Relaxed: without a handle the claimant is the entry's holder, and the only one left to use the body.
+        let before = match self.head.state.load(Ordering::Relaxed) {
             state if state & HANDLE == 0 => state,
-            // Release pairs with the Acquire in `Handle::is_finished` and in `Handle::drop`: the result is visible.
-            // Acquire pairs with the Release in `Handle::drop`: its use of the task is over.
-            _ => self.head.state.fetch_or(DONE, Ordering::AcqRel),
+            // Release pairs with the Acquire in `Handle::is_finished` and in `Handle::drop`: the result is visible. Nothing is
+            // acquired: a handle that is gone has not looked at the body, and its use of the task ends in `release_entry`.
+            _ => self.head.state.fetch_or(DONE, Ordering::Release),
         };
         if before & HANDLE == 0 {
             // SAFETY: the handle is gone, and we hold the claim.
@@ -311,10 +311,10 @@ impl<H> Head<H> {
     fn take_claim(&self, core: usize) -> bool {
         let mut state = self.state.load(Ordering::Relaxed);
         while state & CLAIMED == 0 {
-            // Acquire pairs with the Release of a handle's drop, as in `claim`. Relaxed on failure: the loser of the claim
-            // touches nothing, and whoever loses against a drop tries again.
+            // Relaxed: it decides who, as in `claim`. The loser of the claim touches nothing, and whoever loses against a drop
+            // tries again.
             let claimed = state | claimed_on(core);
-            match self.state.compare_exchange(state, claimed, Ordering::Acquire, Ordering::Relaxed) {
+            match self.state.compare_exchange(state, claimed, Ordering::Relaxed, Ordering::Relaxed) {
                 Ok(_) => return true,
                 Err(newer) => state = newer,
             }

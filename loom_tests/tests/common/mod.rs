@@ -42,8 +42,9 @@
 // Each test binary includes this file and uses its own part of it.
 #![allow(dead_code)]
 
+use purloin_loom::internals::primitive::note;
 use std::any::Any;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Once};
@@ -121,7 +122,8 @@ impl Explored {
 /// Loom's `LOOM_MAX_PERMUTATIONS`, `LOOM_MAX_DURATION`, `LOOM_MAX_PREEMPTIONS` and
 /// `LOOM_MAX_BRANCHES` are not heeded: the first two end an exploration early *with success*.
 ///
-/// One line with iterations and time goes to the standard output (`-- --nocapture` shows it).
+/// One line with iterations and time goes to the standard output (`-- --nocapture` shows it). A panic's message is followed
+/// by a line that says in which execution of which model it was: `cargo weaken` takes no other panic for a model's.
 pub fn check(name: &'static str, bound: Bound, model: impl Fn() + Send + Sync + 'static) -> Explored {
     let mut builder = loom::model::Builder::new();
     builder.max_permutations = None;
@@ -132,16 +134,16 @@ pub fn check(name: &'static str, bound: Bound, model: impl Fn() + Send + Sync + 
     let counter = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&counter);
     let start = Instant::now();
+    let exploring = Exploring::begin(name, &counter);
     builder.check(move || {
         count.fetch_add(1, Relaxed);
         model();
     });
-    let iterations = counter.load(Relaxed);
-    println!(
-        "model `{name}`: {iterations} executions in {:.1?}, preemptions {}",
-        start.elapsed(),
-        builder.preemption_bound.map_or("unbounded".into(), |bound| bound.to_string()),
-    );
+    drop(exploring);
+    let (iterations, took) = (counter.load(Relaxed), start.elapsed());
+    let bound = builder.preemption_bound.map_or("unbounded".into(), |bound| bound.to_string());
+    println!("model `{name}`: {iterations} executions in {took:.1?}, preemptions {bound}");
+    note(&format!("model\t{name}\t{iterations}\t{}\t{bound}", took.as_millis()));
     Explored { name, iterations }
 }
 
@@ -226,6 +228,44 @@ thread_local! {
     /// Whether this OS thread's panics are expected. All threads of a model run on one OS thread,
     /// and other tests, on other threads, keep their output.
     static SILENT: Cell<bool> = const { Cell::new(false) };
+    /// The model that this OS thread explores, and how many executions it has begun.
+    static EXPLORED: RefCell<Option<(&'static str, Arc<AtomicUsize>)>> = const { RefCell::new(None) };
+}
+
+/// Teaches the panic hook to be quiet, and to name the model.
+fn hook() {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let loud = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if SILENT.get() {
+                return;
+            }
+            loud(info);
+            EXPLORED.with_borrow(|explored| {
+                if let Some((name, count)) = explored {
+                    eprintln!("in execution {} of model `{name}`", count.load(Relaxed));
+                }
+            });
+        }));
+    });
+}
+
+/// A model is explored on this thread while it lives.
+struct Exploring;
+
+impl Exploring {
+    fn begin(name: &'static str, count: &Arc<AtomicUsize>) -> Exploring {
+        hook();
+        EXPLORED.set(Some((name, Arc::clone(count))));
+        Exploring
+    }
+}
+
+impl Drop for Exploring {
+    fn drop(&mut self) {
+        EXPLORED.set(None);
+    }
 }
 
 /// Keeps the panic hook quiet on this thread while it lives.
@@ -233,15 +273,7 @@ struct Silence;
 
 impl Silence {
     fn new() -> Silence {
-        static HOOK: Once = Once::new();
-        HOOK.call_once(|| {
-            let loud = panic::take_hook();
-            panic::set_hook(Box::new(move |info| {
-                if !SILENT.get() {
-                    loud(info);
-                }
-            }));
-        });
+        hook();
         SILENT.set(true);
         Silence
     }
