@@ -2,7 +2,7 @@
 
 use crate::job::{Helped, Lineage};
 use crate::latch::{Latch, Verdict, Waiter};
-use crate::primitive::{Arc, AtomicUsize, Flaw, KEEP_CORE, Ordering, Steal, WAIT_ROUNDS, back_off, seeded, spin_loop};
+use crate::primitive::{Arc, AtomicUsize, KEEP_CORE, Ordering, Steal, WAIT_ROUNDS, back_off, spin_loop};
 use crate::seat::{Seat, with_place};
 use crate::worker::{Worker, without_core, without_core_at};
 use std::time::Instant;
