@@ -60,6 +60,8 @@ const HIGHER_BOUND: &str = "4";
 const CHEAP: Duration = Duration::from_secs(2);
 /// What a test may take at the higher bound.
 const LIMIT_AT_HIGHER_BOUND: Duration = Duration::from_secs(60);
+/// What a sample spends on one weakened ordering; then it leaves it to the whole run.
+const BUDGET_IN_SAMPLE: Duration = Duration::from_secs(15);
 /// What any test may take before something is weakened.
 const LIMIT: Duration = Duration::from_secs(600);
 
@@ -108,8 +110,10 @@ fn run(options: &Options) -> Result<bool, String> {
             let orders = executed.get(&site.place())?;
             Some(Mutant::all_of(site, orders))
         });
-        let mutants = sampled(mutants.flatten().collect(), options.sample);
-        for row in try_all(&mutants, &traces, &allowed, &scratch, options.jobs) {
+        let mutants = sampled(mutants.flatten().collect(), options.sample, &allowed);
+        let budget = options.sample.map(|_| BUDGET_IN_SAMPLE);
+        let trial = Trial { traces: &traces, allowed: &allowed, budget };
+        for row in trial.try_all(&mutants, &scratch, options.jobs) {
             report.row(row);
         }
     }
@@ -204,80 +208,89 @@ fn executed(traces: &BTreeMap<Test, Trace>) -> BTreeMap<String, Vec<Order>> {
     executed
 }
 
-/// Every so manieth.
-fn sampled(mutants: Vec<Mutant>, sample: Option<usize>) -> Vec<Mutant> {
-    let Some(sample) = sample.filter(|&sample| sample < mutants.len()) else { return mutants };
+/// Every so manieth of those that have to be noticed: what may survive takes longest, and shows least.
+fn sampled(mut mutants: Vec<Mutant>, sample: Option<usize>, allowed: &Allowed) -> Vec<Mutant> {
+    let Some(sample) = sample else { return mutants };
+    mutants.retain(|mutant| allowed.survivor(&mutant.site.name, &mutant.to_string()).is_none());
+    let sample = sample.min(mutants.len());
     (0..sample).map(|index| mutants[index * mutants.len() / sample].clone()).collect()
 }
 
-/// Tries all of them, some at the same time.
-fn try_all(
-    mutants: &[Mutant],
-    traces: &BTreeMap<Test, Trace>,
-    allowed: &Allowed,
-    scratch: &Path,
-    jobs: u8,
-) -> Vec<Row> {
-    let bar = progress(mutants.len(), "mutants");
-    let next = AtomicUsize::new(0);
-    let rows = Mutex::new(Vec::new());
-    std::thread::scope(|s| {
-        for job in 0..jobs {
-            let own = scratch.join(job.to_string());
-            fs::create_dir_all(&own).expect("a folder below one of our own");
-            let (next, rows, bar) = (&next, &rows, &bar);
-            s.spawn(move || {
-                while let Some((index, mutant)) = next_of(mutants, next) {
-                    bar.set_message(mutant.site.name.clone());
-                    let reason = allowed.survivor(&mutant.site.name, &mutant.to_string());
-                    let row = Row::new(mutant, try_one(mutant, traces, &own), reason);
-                    bar.suspend(|| println!("{row}"));
-                    bar.inc(1);
-                    rows.lock().expect("no job panics").push((index, row));
+/// What the weakened orderings are tried with.
+struct Trial<'a> {
+    traces: &'a BTreeMap<Test, Trace>,
+    allowed: &'a Allowed,
+    budget: Option<Duration>,
+}
+
+impl Trial<'_> {
+    /// Tries all of them, some at the same time.
+    fn try_all(&self, mutants: &[Mutant], scratch: &Path, jobs: u8) -> Vec<Row> {
+        let bar = progress(mutants.len(), "mutants");
+        let next = AtomicUsize::new(0);
+        let rows = Mutex::new(Vec::new());
+        std::thread::scope(|s| {
+            for job in 0..jobs {
+                let own = scratch.join(job.to_string());
+                fs::create_dir_all(&own).expect("a folder below one of our own");
+                let (next, rows, bar) = (&next, &rows, &bar);
+                s.spawn(move || {
+                    while let Some((index, mutant)) = next_of(mutants, next) {
+                        bar.set_message(mutant.site.name.clone());
+                        let reason = self.allowed.survivor(&mutant.site.name, &mutant.to_string());
+                        let row = Row::new(mutant, self.try_one(mutant, &own), reason);
+                        bar.suspend(|| println!("{row}"));
+                        bar.inc(1);
+                        rows.lock().expect("no job panics").push((index, row));
+                    }
+                });
+            }
+        });
+        bar.finish_and_clear();
+        let mut rows = rows.into_inner().expect("no job panics");
+        rows.sort_by_key(|(index, _)| *index);
+        rows.into_iter().map(|(_, row)| row).collect()
+    }
+
+    /// Runs the tests that come by, the quickest first, until one fails as a model does.
+    fn try_one(&self, mutant: &Mutant, scratch: &Path) -> Outcome {
+        let role = if mutant.on_failure { "failure" } else { "success" };
+        let key = (mutant.site.place(), role.to_owned(), format!("{:?}", mutant.from));
+        let mut coming: Vec<(&Test, &Trace)> =
+            self.traces.iter().filter(|(_, trace)| trace.sites.contains(&key)).collect();
+        coming.sort_by_key(|(_, trace)| trace.took);
+        let weaken = mutant.variable();
+        let start = Instant::now();
+        let mut otherwise = Vec::new();
+        for higher in [false, true] {
+            let mut variables = vec![("PURLOIN_WEAKEN", weaken.as_str())];
+            if higher {
+                variables.push(("PURLOIN_LOOM_PREEMPTIONS", HIGHER_BOUND));
+            }
+            for (test, trace) in &coming {
+                if higher && (!trace.bounded || trace.took > CHEAP) {
+                    continue;
                 }
-            });
+                if self.budget.is_some_and(|budget| start.elapsed() + trace.took > budget) {
+                    return Outcome::Undecided { seconds: start.elapsed().as_secs_f64() };
+                }
+                let limit = if higher { LIMIT_AT_HIGHER_BOUND } else { trace.took * 10 + Duration::from_secs(20) };
+                match test.run(scratch, &variables, limit) {
+                    Ended::Passed => {}
+                    Ended::Killed(failure) => {
+                        let (test, took) = (test.name.clone(), start.elapsed());
+                        return Outcome::Killed { test, failure, at_higher_bound: higher, seconds: took.as_secs_f64() };
+                    }
+                    Ended::TimedOut => otherwise.push(format!("{}: out of time", test.name)),
+                    Ended::Otherwise(how) => otherwise.push(format!("{}: {how}", test.name)),
+                }
+            }
         }
-    });
-    bar.finish_and_clear();
-    let mut rows = rows.into_inner().expect("no job panics");
-    rows.sort_by_key(|(index, _)| *index);
-    rows.into_iter().map(|(_, row)| row).collect()
+        Outcome::Survived { tests: coming.len(), otherwise, seconds: start.elapsed().as_secs_f64() }
+    }
 }
 
 fn next_of<'a>(mutants: &'a [Mutant], next: &AtomicUsize) -> Option<(usize, &'a Mutant)> {
     let index = next.fetch_add(1, Ordering::Relaxed);
     Some((index, mutants.get(index)?))
-}
-
-/// Runs the tests that come by, the quickest first, until one fails as a model does.
-fn try_one(mutant: &Mutant, traces: &BTreeMap<Test, Trace>, scratch: &Path) -> Outcome {
-    let role = if mutant.on_failure { "failure" } else { "success" };
-    let key = (mutant.site.place(), role.to_owned(), format!("{:?}", mutant.from));
-    let mut coming: Vec<(&Test, &Trace)> = traces.iter().filter(|(_, trace)| trace.sites.contains(&key)).collect();
-    coming.sort_by_key(|(_, trace)| trace.took);
-    let weaken = mutant.variable();
-    let start = Instant::now();
-    let mut otherwise = Vec::new();
-    for higher in [false, true] {
-        let mut variables = vec![("PURLOIN_WEAKEN", weaken.as_str())];
-        if higher {
-            variables.push(("PURLOIN_LOOM_PREEMPTIONS", HIGHER_BOUND));
-        }
-        for (test, trace) in &coming {
-            if higher && (!trace.bounded || trace.took > CHEAP) {
-                continue;
-            }
-            let limit = if higher { LIMIT_AT_HIGHER_BOUND } else { trace.took * 10 + Duration::from_secs(20) };
-            match test.run(scratch, &variables, limit) {
-                Ended::Passed => {}
-                Ended::Killed(failure) => {
-                    let (test, took) = (test.name.clone(), start.elapsed());
-                    return Outcome::Killed { test, failure, at_higher_bound: higher, seconds: took.as_secs_f64() };
-                }
-                Ended::TimedOut => otherwise.push(format!("{}: out of time", test.name)),
-                Ended::Otherwise(how) => otherwise.push(format!("{}: {how}", test.name)),
-            }
-        }
-    }
-    Outcome::Survived { tests: coming.len(), otherwise, seconds: start.elapsed().as_secs_f64() }
 }

@@ -16,6 +16,8 @@ pub enum Outcome {
     Killed { test: String, failure: Failure, at_higher_bound: bool, seconds: f64 },
     /// All that came by passed, or failed in a way that shows nothing.
     Survived { tests: usize, otherwise: Vec<String>, seconds: f64 },
+    /// Neither within what a sample may take.
+    Undecided { seconds: f64 },
 }
 
 /// A line of the table.
@@ -47,6 +49,7 @@ impl fmt::Display for Row {
                 let message: String = message.chars().take(80).collect();
                 write!(f, "{test}, `{model}`: {message} | {execution}{bound}, {seconds:.1} s |")
             }
+            (Outcome::Undecided { seconds }, _) => write!(f, "left to the whole run | {seconds:.1} s |"),
             (Outcome::Survived { tests, otherwise, seconds }, reason) => {
                 match reason {
                     Some(reason) => write!(f, "survives: {reason}")?,
@@ -164,12 +167,13 @@ impl Report {
             );
         }
         let killed = self.rows.iter().filter(|row| matches!(row.outcome, Outcome::Killed { .. })).count();
+        let survive = self.rows.iter().filter(|row| matches!(row.outcome, Outcome::Survived { .. })).count();
         println!(
             "{} sites, {} not executed; {} weakened orderings, {killed} killed, {} survive; {} mistakes, {} not played",
             self.sites,
             self.unexecuted.len(),
             self.rows.len(),
-            self.rows.len() - killed,
+            survive,
             self.flaws.len(),
             self.flaws.values().filter(|players| players.is_empty()).count(),
         );
