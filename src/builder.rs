@@ -16,7 +16,7 @@ const MOST_THREADS: usize = 1 << 16;
 /// Threads beyond the cores that a pool may start while others are blocked, unless told otherwise.
 const SPARE_THREADS: usize = 256;
 
-/// How a pool is to be built: [`Pool::builder`].
+/// How a pool is to be built: [`Pool::builder`](crate::Pool::builder).
 ///
 /// ```
 /// let pool = purloin::Pool::builder()
@@ -83,7 +83,7 @@ impl PoolBuilder {
     /// Called by each thread of the pool as it starts, with its index: Python's `initializer`. If it panics, the thread goes
     /// on, and [`on_task_panic`](PoolBuilder::on_task_panic) is told.
     ///
-    /// It runs before the thread works for the pool: outside callers, who work as guests, do not come by it, and [`join`] and
+    /// It runs before the thread works for the pool: outside callers, who work as guests, do not come by it, and [`join`](crate::join) and
     /// the like in it use the global pool. [`build`](PoolBuilder::build) does not wait for it, and a task may begin on one
     /// thread before another has been through it.
     pub fn on_thread_start(mut self, hook: impl Fn(usize) + Send + Sync + 'static) -> Self {

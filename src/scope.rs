@@ -199,7 +199,7 @@ unsafe fn help_offer(job: JobRef, awaited: *const Lineage) -> Helped {
         if more {
             Shared::offer(&shared);
         }
-        shared.drain(End::Old, task, || seeded(Flaw::HelperTakesOne));
+        shared.drain(End::Old, task, || false);
         return Helped::Ran;
     }
     let due = shared.bag.put_back(unfinished);

@@ -6,7 +6,6 @@
 mod common;
 mod stage;
 
-use common::Bound;
 use loom::thread::{ThreadId, current, yield_now};
 use purloin_loom::internals::join::join_on;
 use purloin_loom::internals::primitive::{Arc, Flaw};
@@ -300,8 +299,6 @@ const CASES: &[Case] = &[
     deadlock(Flaw::OfferClearedLate, &[0, 1], offer_consumed),
     // One wake for two tasks, and nobody to pass it on.
     deadlock(Flaw::OfferNotRepeated, &[0], two_thieves),
-    // This library's own, before it had these models. Needs one preemption more than most.
-    Case { flaw: Flaw::HelperTakesOne, message: "deadlock", bound: Bound::AtLeast(3), mains: &[0, 1], model: helper },
 ];
 
 #[test]

@@ -111,8 +111,6 @@ pub enum Flaw {
     OfferClearedLate,
     /// Who consumed a scope's offer and left tasks does not offer them again.
     OfferNotRepeated,
-    /// A waiting thread that helps a scope runs one task, and leaves what that one spawned.
-    HelperTakesOne,
     /// A scope's offer is cancelled like a task, though tasks are left.
     OfferCancelled,
     /// A scope's task is counted as ended before its entry, and perhaps its result, is dropped.
