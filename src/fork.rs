@@ -1,6 +1,6 @@
 //! The life of a fork on its owner's side: kept private, shared when wanted, ended in the reverse order of its beginning.
 
-use crate::job::{Fork, Frame, JobRef, Lineage, Shared, Ticket};
+use crate::job::{Fork, Frame, JobRef, Lineage, Shared, Standing, Ticket};
 use crate::latch::Verdict;
 use crate::primitive::{Flaw, Ordering, PRIVATE_CAPACITY, RESERVE, Tick, fence, seeded};
 use crate::wait::{Awaited, Thief};
@@ -149,15 +149,17 @@ impl Worker {
     pub unsafe fn reclaim(&self, index: usize, fork: &Fork) -> Reclaimed {
         // SAFETY: shared, by the contract.
         let shared = unsafe { fork.shared() };
-        let ticket = shared.ticket.get();
-        let mine = if ticket.is_null() {
-            self.take_back(fork)
-        } else {
-            // SAFETY: alive by the owner's count, which is ours.
-            let claimed = unsafe { &*ticket }.claim().is_some();
-            // SAFETY: our count, and the ticket is not used again.
-            unsafe { Ticket::release(ticket) };
-            claimed
+        let mine = match shared.ticket() {
+            Standing::Queued => self.take_back(fork),
+            // Whoever gave it back may not be through with this frame: the verdict comes first.
+            Standing::Returned(_) => false,
+            Standing::Unmoored(ticket) => {
+                // SAFETY: alive by the owner's count, which is ours.
+                let claimed = unsafe { &*ticket }.claim().is_some();
+                // SAFETY: our count, and the ticket is not used again.
+                unsafe { Ticket::release(ticket) };
+                claimed
+            }
         };
         let reclaimed = if mine {
             self.took_back();
@@ -181,7 +183,7 @@ impl Worker {
             return Reclaimed::Done;
         }
         // Given back, with a ticket.
-        let ticket = shared.returned.get();
+        let Standing::Returned(ticket) = shared.ticket() else { unreachable!("the verdict tells of a ticket") };
         // SAFETY: alive by the owner's count, which is ours.
         let held = unsafe { &*ticket };
         let reclaimed = if held.claim().is_some() {

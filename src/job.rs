@@ -3,7 +3,6 @@
 use crate::cancel::Limit;
 use crate::latch::{Latch, Verdict};
 use crate::primitive::{Alive, AtomicPtr, AtomicUsize, Flaw, Ordering, UnsafeCell, seeded};
-use std::cell::Cell;
 use std::mem::MaybeUninit;
 use std::ptr::{self, NonNull};
 
@@ -145,19 +144,43 @@ pub struct Shared {
     pub lineage: Lineage,
     /// Set when a thief has run it, or was not to.
     pub latch: Latch,
-    /// The latch to set when it has been run: this one, or its [`returned`](Shared::returned) ticket's. For whoever has
-    /// the right to run it.
-    done: Cell<*const Latch>,
     /// The index of the thief's core plus one, 0 for nobody: a hint where to look for work to help with.
     pub thief: AtomicUsize,
-    /// The ticket that stands for it in the injector, once its owner gave up a core; null before. For the owner.
-    pub ticket: Cell<*const Ticket>,
-    /// The ticket that stands for it, once a waiting thread took it that was not to run it: to be read after the verdict
-    /// that says so.
-    pub returned: Cell<*const Ticket>,
+    /// The ticket that stands for it, and who made it: see [`Standing`].
+    ticket: AtomicPtr<Ticket>,
+}
+
+/// Where a shared fork stands, as far as its owner and whoever runs it care. In [`Shared::ticket`]:
+///
+/// | word | meaning |
+/// |---|---|
+/// | null | it has no ticket |
+/// | a ticket's address | the owner has put that into the injector, when it gave up a core |
+/// | the same plus 1 | a waiting thread has, that took the fork and was not to run it: the verdict *returned* follows |
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// In a deque, or with whoever took it out.
+    Queued,
+    /// In the injector, by its owner's doing.
+    Unmoored(*const Ticket),
+    /// In the injector, by another's doing.
+    Returned(*const Ticket),
 }
 
 impl Shared {
+    /// Where it stands now. The ticket of a returned fork is to be used after the verdict only.
+    pub fn ticket(&self) -> Standing {
+        // Relaxed: an owner has made the ticket itself, or waits for the verdict first; and whoever runs the fork has this
+        // with the right to.
+        let word = self.ticket.load(Ordering::Relaxed);
+        let ticket = word.map_addr(|address| address & !1).cast_const();
+        match (ticket.is_null(), word.addr() & 1) {
+            (true, _) => Standing::Queued,
+            (false, 0) => Standing::Unmoored(ticket),
+            (false, _) => Standing::Returned(ticket),
+        }
+    }
+
     /// Tells the owner that it has been run.
     ///
     /// # Safety
@@ -166,8 +189,13 @@ impl Shared {
     pub unsafe fn set_done(this: *const Shared) {
         // SAFETY: alive until the latch is set.
         let shared = unsafe { &*this };
-        // SAFETY: alive by the caller's right: it lies in the same place, or in a ticket that has a count for the caller.
-        unsafe { Latch::set(shared.done.get(), Verdict::Done) };
+        let latch = match shared.ticket() {
+            // SAFETY: who runs a fork that was given back drew its ticket, and has a count on it.
+            Standing::Returned(ticket) => unsafe { &raw const (*ticket).latch },
+            Standing::Queued | Standing::Unmoored(_) => &raw const shared.latch,
+        };
+        // SAFETY: alive by the caller's right, and set once: who gave a fork back has set the other one.
+        unsafe { Latch::set(latch, Verdict::Done) };
     }
 }
 
@@ -196,17 +224,12 @@ impl Fork {
             lineage: Lineage::below(parent),
             latch: Latch::new(),
             thief: AtomicUsize::new(0),
-            ticket: Cell::new(ptr::null()),
-            returned: Cell::new(ptr::null()),
-            done: Cell::new(ptr::null()),
+            ticket: AtomicPtr::new(ptr::null_mut()),
         };
         // SAFETY: the fork is alive, its owner being the caller.
         let fork = unsafe { &*this };
-        fork.shared.with_mut(|slot| {
-            // SAFETY: nobody else sees the fork yet.
-            let shared = unsafe { &mut *slot }.write(shared);
-            shared.done.set(&raw const shared.latch);
-        });
+        // SAFETY: nobody else sees the fork yet.
+        fork.shared.with_mut(|slot| unsafe { (*slot).write(shared) });
     }
 
     /// The shared part.
@@ -267,7 +290,8 @@ impl Ticket {
         let owned = unsafe { &*fork };
         // SAFETY: shared, by the contract.
         let shared = unsafe { owned.shared() };
-        shared.ticket.set(ticket);
+        // Relaxed: the owner reads it itself, and whoever draws the entry has it through the queue.
+        shared.ticket.store(ticket, Ordering::Relaxed);
         // SAFETY: the entry's count keeps the ticket alive until the entry was run or dropped.
         unsafe { JobRef::new(ticket.cast()) }
     }
@@ -284,9 +308,8 @@ impl Ticket {
         let owned = unsafe { &*fork };
         // SAFETY: shared before it was queued.
         let shared = unsafe { owned.shared() };
-        shared.returned.set(ticket);
-        // SAFETY: made just now.
-        shared.done.set(unsafe { &raw const (*ticket).latch });
+        // Relaxed: the verdict publishes it.
+        shared.ticket.store(ticket.map_addr(|address| address | 1), Ordering::Relaxed);
         // SAFETY: the entry's count keeps the ticket alive until the entry was run or dropped.
         let entry = unsafe { JobRef::new(ticket.cast()) };
         // SAFETY: set once, since from now on whoever runs the fork sets another. The fork may be gone afterwards.
@@ -294,7 +317,7 @@ impl Ticket {
         entry
     }
 
-    fn new(fork: *const Fork) -> *const Ticket {
+    fn new(fork: *const Fork) -> *mut Ticket {
         Box::into_raw(Box::new(Ticket {
             head: Job { kind: &TICKET },
             fork: AtomicPtr::new(fork.cast_mut()),

@@ -1,6 +1,6 @@
 //! A pool's thread, from its start to its end; and a thread from outside that comes as a guest.
 
-use crate::job::{Fork, Ticket};
+use crate::job::{Fork, Standing, Ticket};
 use crate::join::StackJob;
 use crate::latch::{Latch, Waiter};
 use crate::primitive::{Arc, CALLER_STARVED_AFTER, Flaw, Tick, seeded, thread_cell};
@@ -165,7 +165,8 @@ where
     let entry = unsafe { Ticket::stand_for(job.fork()) };
     // SAFETY: shared above.
     let shared = unsafe { job.fork().shared() };
-    let ticket = Held(shared.ticket.get());
+    let Standing::Unmoored(ticket) = shared.ticket() else { unreachable!("made just now") };
+    let ticket = Held(ticket);
     registry.inject(entry);
     without_core(|place| {
         let mine = claim_or_wait(registry, guest, &shared.latch, &ticket, place);

@@ -10,7 +10,7 @@ mod cores;
 use common::{Bound, Witness, check, fails_with};
 use cores::{Note, here, play, role, thieve};
 use loom::thread;
-use purloin_loom::internals::job::{Fork, JobRef, Kind, Ticket, keep, requeue, same};
+use purloin_loom::internals::job::{Fork, JobRef, Kind, Standing, Ticket, keep, requeue, same};
 use purloin_loom::internals::join::join_on;
 use purloin_loom::internals::latch::{Latch, Verdict, Waiter};
 use purloin_loom::internals::primitive::{Arc, Flaw, UnsafeCell, with_flaw, yield_now};
@@ -80,7 +80,7 @@ fn claim(main: usize, cancel: bool) -> (Claimed, bool) {
         let counted = unsafe { &*memory };
         // SAFETY: shared above.
         let shared = unsafe { counted.fork.shared() };
-        let ticket = shared.ticket.get();
+        let Standing::Unmoored(ticket) = shared.ticket() else { panic!("the fork has a ticket") };
         // SAFETY: alive by the owner's count.
         let mine = unsafe { &*ticket }.claim().is_some();
         // SAFETY: the owner's count, not used again.

@@ -112,6 +112,7 @@ impl<T> TimedMutex<T> {
 
 impl<T> Drop for TimedMutexGuard<'_, T> {
     fn drop(&mut self) {
+        // Release pairs with the Acquire of the exchange that takes the lock next.
         if self.0.word.swap(0, Ordering::Release) == 2 {
             self.0.queue.wake(|| ());
         }
@@ -185,6 +186,7 @@ impl<T> RwLock<T> {
     }
 
     fn subtract(&self, less: usize) {
+        // Release pairs with the Acquire of the exchange that takes the lock next.
         if self.word.fetch_sub(less, Ordering::Release) & WAITED != 0 {
             self.queue.wake(|| {
                 self.word.fetch_and(!WAITED, Ordering::Relaxed);

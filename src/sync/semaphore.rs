@@ -224,6 +224,7 @@ impl Semaphore {
                 self.total.store(total + permits, Ordering::Release);
                 break;
             }
+            // Acquire as in the load above, of whichever value is read at last.
             match self.total.compare_exchange_weak(total, total + permits, Ordering::Acquire, Ordering::Acquire) {
                 Ok(_) => break,
                 Err(now) => total = now,
