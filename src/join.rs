@@ -103,7 +103,11 @@ where
 }
 
 /// Runs both, in parallel if another core is free: [`Pool::join`](crate::Pool::join) on a worker.
-#[inline]
+///
+/// It is part of its caller, always: only then is `b` made in its place in the job, and `a` perhaps never put into memory.
+/// A call would be handed their addresses, and copying what was stored just before, in pieces of another size, holds the
+/// processor up for as long as dozens of instructions take (DESIGN.md, section `join`).
+#[inline(always)]
 pub fn join_on<A, B, RA, RB>(worker: &Worker, a: A, b: B) -> (RA, RB)
 where
     A: FnOnce() -> RA,

@@ -349,7 +349,8 @@ impl Pool {
     /// assert_eq!(pool.install(|| fib(20)), 6765);
     /// # Ok::<(), purloin::BuildError>(())
     /// ```
-    #[inline]
+    // Always: see `join_on`.
+    #[inline(always)]
     pub fn join<A, B, RA, RB>(&self, a: A, b: B) -> (RA, RB)
     where
         A: FnOnce() -> RA + Send,
@@ -359,7 +360,7 @@ impl Pool {
     {
         match Worker::current() {
             Some(worker) if std::ptr::eq(worker.registry(), &raw const *self.0.0) => join_on(worker, a, b),
-            _ => self.in_pool(|worker| join_on(worker, a, b)),
+            _ => join_in(&self.0.0, (a, b)),
         }
     }
 
@@ -550,7 +551,8 @@ impl PoolBuilder {
 /// ```
 /// assert_eq!(purloin::join(|| 2 + 2, || "two"), (4, "two"));
 /// ```
-#[inline]
+// Always: see `join_on`.
+#[inline(always)]
 pub fn join<A, B, RA, RB>(a: A, b: B) -> (RA, RB)
 where
     A: FnOnce() -> RA + Send,
@@ -560,12 +562,14 @@ where
 {
     match Worker::current() {
         Some(worker) => join_on(worker, a, b),
-        None => join_without_core(a, b),
+        None => join_without_core((a, b)),
     }
 }
 
+/// The closures come as one argument: so it is the call of this that puts them into memory, and not what every fork does.
 #[cold]
-fn join_without_core<A, B, RA, RB>(a: A, b: B) -> (RA, RB)
+#[inline(never)]
+fn join_without_core<A, B, RA, RB>(both: (A, B)) -> (RA, RB)
 where
     A: FnOnce() -> RA + Send,
     B: FnOnce() -> RB + Send,
@@ -574,9 +578,22 @@ where
 {
     match Worker::all_current().next() {
         // In `blocking`.
-        Some(worker) => in_pool(worker.registry(), |worker| join_on(worker, a, b)),
-        None => Pool::global().join(a, b),
+        Some(worker) => join_in(worker.registry(), both),
+        None => join_in(&Pool::global().0.0, both),
     }
+}
+
+/// Joins on a pool that this thread is not at work for. The closures come as for `join_without_core`.
+#[cold]
+#[inline(never)]
+fn join_in<A, B, RA, RB>(registry: &Registry, (a, b): (A, B)) -> (RA, RB)
+where
+    A: FnOnce() -> RA + Send,
+    B: FnOnce() -> RB + Send,
+    RA: Send,
+    RB: Send,
+{
+    in_pool(registry, |worker| join_on(worker, a, b))
 }
 
 /// [`Pool::scope`] on the pool of this thread, else on [`Pool::global`].
