@@ -14,6 +14,7 @@ use crate::source::{Source, private};
 use crate::spawn::{JoinHandle, spawn_in};
 use crate::stats::Stats;
 use crate::thread::{in_pool, works_for};
+use crate::watchdog::state;
 use crate::with::With;
 use crate::worker::{Worker, without_core};
 use std::convert::Infallible;
@@ -512,10 +513,11 @@ impl Pool {
 
 impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pool")
-            .field("cores", &self.cores())
-            .field("closed", &self.0.0.is_closed())
-            .finish_non_exhaustive()
+        let full = f.alternate();
+        let mut fields = f.debug_struct("Pool");
+        fields.field("cores", &self.cores()).field("closed", &self.0.0.is_closed());
+        // In full where there is room for it.
+        if full { fields.field("now", &state(&self.0.0)).finish() } else { fields.finish_non_exhaustive() }
     }
 }
 
