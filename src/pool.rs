@@ -513,7 +513,8 @@ impl Pool {
 
 impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let full = f.alternate();
+        // In a forked child a lock may be held by a thread that is not there.
+        let full = f.alternate() && !self.0.0.is_orphaned();
         let mut fields = f.debug_struct("Pool");
         fields.field("cores", &self.cores()).field("closed", &self.0.0.is_closed());
         // In full where there is room for it.
