@@ -7,7 +7,7 @@ use crate::join::join_on;
 use crate::map::{Stopped, map_on};
 use crate::options::Options;
 use crate::primitive::{Arc, OnceLock};
-use crate::reduce::reduce_on;
+use crate::reduce::{or_identity, reduce_on};
 use crate::registry::Registry;
 use crate::scope::{Scope, scope_on};
 use crate::source::{Source, private};
@@ -257,7 +257,7 @@ impl Pool {
         let mut held = source.hold();
         let whole = S::whole(&mut held);
         match self.in_pool(|worker| reduce_on::<false, _, _, _, _>(worker, whole, None, &map, &reduce)) {
-            Ok(result) => result.unwrap_or(identity),
+            Ok(result) => or_identity(result, identity),
             Err(_) => unreachable!("nothing limits it"),
         }
     }

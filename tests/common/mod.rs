@@ -4,6 +4,9 @@
 // Each test binary compiles this file for itself and uses its share of it.
 #![allow(dead_code)]
 
+#[cfg(unix)]
+pub mod forked;
+
 use purloin::Pool;
 use std::any::Any;
 use std::cell::RefCell;
