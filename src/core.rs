@@ -2,7 +2,8 @@
 
 use crate::deque::SharedEnd;
 use crate::job::NOBODY;
-use crate::primitive::{AtomicUsize, CachePadded, Counter};
+use crate::primitive::{AtomicUsize, CachePadded, Counter, Ordering};
+use std::fmt;
 
 /// One of a pool's cores. Threads come and go; cores stay where they are.
 #[derive(Debug)]
@@ -39,6 +40,20 @@ pub struct Counters {
     pub useful_wakes: Counter,
     /// Times a woken thread found none.
     pub useless_wakes: Counter,
+}
+
+/// What is to be seen of it from outside, in words.
+impl fmt::Display for Core {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} shared", self.shared.len())?;
+        if self.shared.is_demanded() {
+            f.write_str(", more asked for")?;
+        }
+        match self.waits_for.load(Ordering::Relaxed) {
+            NOBODY => Ok(()),
+            core => write!(f, ", waits for core {core}"),
+        }
+    }
 }
 
 impl Core {

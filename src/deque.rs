@@ -139,6 +139,16 @@ impl SharedEnd {
         self.stealer.is_empty()
     }
 
+    /// How many jobs there seem to be.
+    pub fn len(&self) -> usize {
+        self.stealer.len()
+    }
+
+    /// Whether the owner has been asked to share, and has not yet.
+    pub fn is_demanded(&self) -> bool {
+        self.limit.load(Ordering::Relaxed) == DEMAND
+    }
+
     /// Asks the owner to share at its next fork.
     pub fn demand(&self) {
         // Relaxed: a request is not lost, since the owner clears it before it shares, and a thief that gives up asking

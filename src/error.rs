@@ -4,6 +4,7 @@ use crate::cancel::Why;
 use std::any::Any;
 use std::fmt;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Why a [`Pool`](crate::Pool) could not be built. Nothing is left running.
 ///
@@ -203,6 +204,13 @@ pub(crate) fn panic_text(payload: &(dyn Any + Send)) -> &str {
     match payload.downcast_ref::<&'static str>() {
         Some(text) => text,
         None => payload.downcast_ref::<String>().map_or("(no text)", String::as_str),
+    }
+}
+
+/// Drops a panic's payload that nobody is told of. If its drop panics, what that one leaves is lost: it could go on for ever.
+pub(crate) fn discard(payload: Box<dyn Any + Send>) {
+    if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        std::mem::forget(second);
     }
 }
 

@@ -141,6 +141,8 @@ where
 
     /// The next result, or why there is none.
     fn advance(&mut self) -> Option<Result<R, Why>> {
+        // Neither those who run the items nor who may hold the window's lock came along.
+        self.registry.check_fork();
         let mut first = true;
         loop {
             if let Some(why) = self.stopped() {
@@ -246,7 +248,9 @@ where
 impl<I: Iterator, R> Drop for Imap<I, R> {
     fn drop(&mut self) {
         self.stream.over.cancel();
-        drop(self.stream.window.close());
+        if !self.registry.is_orphaned() {
+            drop(self.stream.window.close());
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Fork and join: two closures, the second of which others may run.
 
+use crate::error::discard;
 use crate::fork::Reclaimed;
 use crate::job::{Fork, Job, JobRef, Kind, Shared, help_fork, keep, unmoor_fork};
 use crate::primitive::{Ordering, UnsafeCell};
@@ -158,8 +159,8 @@ where
         }
     }));
     if let Err(second) = dropped {
-        // The first panic wins; dropping the second's payload could panic again.
-        std::mem::forget(second);
+        // The first panic wins.
+        discard(second);
     }
     resume_unwind(payload)
 }

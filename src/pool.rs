@@ -7,13 +7,14 @@ use crate::join::join_on;
 use crate::map::{Stopped, map_on};
 use crate::options::Options;
 use crate::primitive::{Arc, OnceLock};
-use crate::reduce::reduce_on;
+use crate::reduce::{or_identity, reduce_on};
 use crate::registry::Registry;
 use crate::scope::{Scope, scope_on};
 use crate::source::{Source, private};
 use crate::spawn::{JoinHandle, spawn_in};
 use crate::stats::Stats;
 use crate::thread::{in_pool, works_for};
+use crate::watchdog::state;
 use crate::with::With;
 use crate::worker::{Worker, without_core};
 use std::convert::Infallible;
@@ -256,7 +257,7 @@ impl Pool {
         let mut held = source.hold();
         let whole = S::whole(&mut held);
         match self.in_pool(|worker| reduce_on::<false, _, _, _, _>(worker, whole, None, &map, &reduce)) {
-            Ok(result) => result.unwrap_or(identity),
+            Ok(result) => or_identity(result, identity),
             Err(_) => unreachable!("nothing limits it"),
         }
     }
@@ -513,10 +514,12 @@ impl Pool {
 
 impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pool")
-            .field("cores", &self.cores())
-            .field("closed", &self.0.0.is_closed())
-            .finish_non_exhaustive()
+        // In a forked child a lock may be held by a thread that is not there.
+        let full = f.alternate() && !self.0.0.is_orphaned();
+        let mut fields = f.debug_struct("Pool");
+        fields.field("cores", &self.cores()).field("closed", &self.0.0.is_closed());
+        // In full where there is room for it.
+        if full { fields.field("now", &state(&self.0.0)).finish() } else { fields.finish_non_exhaustive() }
     }
 }
 

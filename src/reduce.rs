@@ -104,3 +104,15 @@ impl<const CAREFUL: bool, M, O> Tree<'_, CAREFUL, M, O> {
         (Some(result), count)
     }
 }
+
+/// The result, if there were items. The identity is dropped while the result is a variable, and not the value that is about to
+/// be returned: that one would be lost if the drop panics.
+pub fn or_identity<R>(result: Option<R>, identity: R) -> R {
+    match result {
+        Some(result) => {
+            drop(identity);
+            result
+        }
+        None => identity,
+    }
+}

@@ -1,7 +1,7 @@
 //! What a pool's threads share: its cores, the injector, and the decision whom to wake.
 
 use crate::core::Core;
-use crate::error::{BuildError, panic_text};
+use crate::error::{BuildError, discard, panic_text};
 use crate::job::JobRef;
 use crate::primitive::{
     Arc, AtomicBool, Deque, Flaw, Injector, Mutex, Ordering, Roster, SPARE_CORES, Steal, ThreadHandle, fence,
@@ -117,8 +117,7 @@ impl Registry {
         }));
         let handle = started.unwrap_or_else(|payload| {
             let error = std::io::Error::other(panic_text(&*payload).to_owned());
-            // Its drop could panic in its turn.
-            std::mem::forget(payload);
+            discard(payload);
             Err(error)
         })?;
         self.threads.lock().handles.push(handle);
@@ -359,7 +358,7 @@ impl Registry {
         }));
         // A handler that panics, or a payload whose drop does: the panic hook has said so, and the pool goes on.
         if let Err(second) = handled {
-            std::mem::forget(second);
+            discard(second);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Scopes: any number of tasks that may borrow from the caller, all of them over when the scope is.
 
 use crate::bag::{Bag, Due, End};
-use crate::error::JoinError;
+use crate::error::{JoinError, discard};
 use crate::job::{Helped, Job, JobRef, Kind, Lineage, same};
 use crate::latch::{Latch, Verdict};
 use crate::primitive::{Arc, AtomicUsize, Flaw, Mutex, Ordering, TrackedArc, seeded};
@@ -124,8 +124,10 @@ impl Shared {
         let mut first = self.panic.lock();
         let second = if first.is_none() { first.replace(payload) } else { Some(payload) };
         drop(first);
-        // The first wins. Dropping another's payload could panic in its turn.
-        std::mem::forget(second);
+        // The first wins.
+        if let Some(second) = second {
+            discard(second);
+        }
     }
 
     /// Counts tasks that have ended, or the scope itself.
@@ -388,8 +390,10 @@ where
         (Ok(value), None) => value,
         (Ok(_), Some(payload)) => resume_unwind(payload),
         (Err(payload), second) => {
-            // The first panic wins. Dropping the second's payload could panic in its turn.
-            std::mem::forget(second);
+            // The first panic wins.
+            if let Some(second) = second {
+                discard(second);
+            }
             resume_unwind(payload)
         }
     }

@@ -6,11 +6,22 @@ use crate::seat::with_place;
 use crate::sync::{Snapshot, waiting};
 use std::fmt;
 use std::io;
+use std::iter;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 /// The shortest time between two looks.
 const SHORTEST: Duration = Duration::from_millis(1);
+
+/// What each core and the threads of a pool are at, each as of a moment ago: a line for the threads and one for each core
+/// in use.
+pub fn state(registry: &Registry) -> Vec<String> {
+    let (threads, whose) = registry.sleep.state();
+    let cores = registry.cores_in_use().iter().zip(whose).enumerate();
+    let cores = cores.map(|(index, (core, whose))| format!("core {index}: {whose}, {core}"));
+    let injector = if registry.injector.is_empty() { "empty" } else { "not empty" };
+    iter::once(format!("{threads}; the injector is {injector}")).chain(cores).collect()
+}
 
 /// What the thread is to do.
 pub struct Watchdog {

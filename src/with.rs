@@ -7,7 +7,7 @@ use crate::limited::within;
 use crate::map::{Partial, Stopped, map_on};
 use crate::options::Options;
 use crate::primitive::Arc;
-use crate::reduce::reduce_on;
+use crate::reduce::{or_identity, reduce_on};
 use crate::registry::Registry;
 use crate::source::{Source, private};
 use crate::spawn::{JoinHandle, spawn_in};
@@ -171,8 +171,8 @@ impl<'a> With<'a> {
         let reduced =
             self.in_pool(|worker| reduce_on::<true, _, _, _, _>(worker, whole, Some(&self.options), &map, &reduce));
         match reduced {
-            Ok(result) => Ok(result.unwrap_or(identity)),
-            Err(cancelled) => Err(cancelled.map(|result| result.unwrap_or(identity))),
+            Ok(result) => Ok(or_identity(result, identity)),
+            Err(cancelled) => Err(cancelled.map(|result| or_identity(result, identity))),
         }
     }
 

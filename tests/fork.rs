@@ -4,69 +4,13 @@
 
 mod common;
 
-use common::{CORES, Gate, LONG, assert_sound, good_child, note, part, spin_until, text_of, within};
+use common::forked::{End, at_cores_alone, end_child, fork_and_go_on, forked};
+use common::{Gate, LONG, assert_sound, good_child, part, spin_until, within};
 use purloin::Pool;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-
-/// What became of a forked child.
-#[derive(Debug, PartialEq, Eq)]
-enum End {
-    Done,
-    /// It panicked, and the text says why.
-    SaysWhy,
-    /// It panicked with something else.
-    Panicked,
-    /// A signal ended it: `SIGALRM` if it hung.
-    Signal(i32),
-}
-
-/// Runs `body` in a forked child.
-fn forked(body: impl FnOnce()) -> End {
-    // SAFETY: glibc makes its allocator usable in the child, and the child does not touch the harness's locks.
-    let child = unsafe { libc::fork() };
-    assert!(child >= 0, "fork");
-    if child == 0 {
-        // SAFETY: no memory is involved.
-        unsafe { libc::alarm(10) };
-        let code = match catch_unwind(AssertUnwindSafe(body)) {
-            Ok(()) => 0,
-            Err(payload) if text_of(&*payload).contains("forked from the one that built the pool") => 1,
-            Err(_) => 2,
-        };
-        // SAFETY: ends the child at once, without the parent's handlers for the end.
-        unsafe { libc::_exit(code) };
-    }
-    let mut status = 0;
-    // SAFETY: the child is ours, and the status a valid place.
-    assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
-    match (libc::WIFEXITED(status), libc::WEXITSTATUS(status)) {
-        (true, 0) => End::Done,
-        (true, 1) => End::SaysWhy,
-        (true, _) => End::Panicked,
-        (false, _) => End::Signal(libc::WTERMSIG(status)),
-    }
-}
-
-/// Runs `body` with a pool of each number of cores, in a process whose only other thread is the harness's.
-fn at_cores_alone(test: &str, body: impl Fn(&Pool) + Sync) {
-    if part().is_none() {
-        good_child(test, "fork", &[]);
-        return;
-    }
-    for cores in CORES {
-        note(format!("with {cores} cores"));
-        let pool = Pool::new(cores).expect("a pool");
-        within(LONG, || {
-            body(&pool);
-            // The parent is none the worse for it.
-            assert_sound(&pool);
-            drop(pool);
-        });
-    }
-}
 
 #[test]
 fn every_call_says_why() {
@@ -221,22 +165,15 @@ fn the_stolen_half_stays_behind() {
         }
         let (stolen, gate) = (Gate::new(), Gate::new());
         let parent = std::process::id();
-        let mut status = 0;
         let region = catch_unwind(AssertUnwindSafe(|| {
             pool.join(
                 || {
                     stolen.pass();
-                    // SAFETY: as in `forked`.
-                    let child = unsafe { libc::fork() };
-                    assert!(child >= 0, "fork");
-                    if child == 0 {
-                        // SAFETY: no memory is involved.
-                        unsafe { libc::alarm(10) };
-                        return;
+                    let end = fork_and_go_on();
+                    if end.is_some() {
+                        gate.open();
                     }
-                    // SAFETY: the child is ours, and the status a valid place.
-                    assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
-                    gate.open();
+                    end
                 },
                 || {
                     stolen.open();
@@ -245,13 +182,9 @@ fn the_stolen_half_stays_behind() {
             )
         }));
         if std::process::id() != parent {
-            let says_why = region.is_err_and(|payload| text_of(&*payload).contains("forked from the one"));
-            // SAFETY: as in `forked`.
-            unsafe { libc::_exit(if says_why { 7 } else { 8 }) };
+            end_child(region.map(drop));
         }
-        region.expect("no panic in the parent");
-        assert!(libc::WIFEXITED(status), "the child was ended by signal {}", libc::WTERMSIG(status));
-        assert_eq!(libc::WEXITSTATUS(status), 7);
+        assert_eq!(region.expect("no panic in the parent"), (Some(End::SaysWhy), ()));
     });
 }
 

@@ -110,6 +110,15 @@ fn primitives_come_through_the_facade() {
     }
 }
 
+/// Deadlines are told by a clock that nobody can set.
+#[test]
+fn no_clock_that_can_be_set() {
+    for (path, text) in sources() {
+        let found = code(&text).find(|line| line.contains("SystemTime") || line.contains("CLOCK_REALTIME"));
+        assert!(found.is_none(), "{} asks a clock that can be set: {}", path.display(), found.unwrap_or_default());
+    }
+}
+
 #[test]
 fn no_file_is_too_long() {
     for (path, text) in sources() {

@@ -269,6 +269,11 @@ impl<T> Stealer<T> {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+
+    /// How many there seem to be.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
 }
 
 /// A queue that any thread may put into and take from, first in first out: crossbeam's.

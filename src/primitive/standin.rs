@@ -282,6 +282,11 @@ impl<T: Copy> Stealer<T> {
         let back = ring.back.load(Acquire);
         distance(front, back) <= 0
     }
+
+    /// How many there seem to be, for people to read.
+    pub fn len(&self) -> usize {
+        distance(self.ring.front.load(Relaxed), self.ring.back.load(Relaxed)).max(0) as usize
+    }
 }
 
 /// The bit of a slot's state that says that its item is there.

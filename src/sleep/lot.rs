@@ -3,6 +3,7 @@
 use crate::primitive::{Arc, Flaw, SPARE_CORES, seeded};
 use crate::seat::{Grant, Seat};
 use std::collections::VecDeque;
+use std::fmt;
 
 /// The cores that nobody holds and the threads that wait, for work or for a core.
 #[derive(Debug)]
@@ -49,6 +50,25 @@ pub enum Woken {
     StartThread(usize),
 }
 
+/// What the threads are at.
+impl fmt::Display for Lot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "threads {} of {}: {} without work, {} away, {} waiting for a core; from outside: {} callers, {} stand-ins; \
+             cores lent {}",
+            self.threads,
+            self.max_threads,
+            self.standby.len(),
+            self.away,
+            self.resuming.len(),
+            self.callers.len(),
+            self.stand_ins.len(),
+            self.lent
+        )
+    }
+}
+
 impl Lot {
     /// All of `cores` idle, no threads.
     pub fn new(cores: usize, max_threads: usize) -> Self {
@@ -70,6 +90,19 @@ impl Lot {
             napper: None,
             useless: 0,
             closed: false,
+        }
+    }
+
+    /// Whose that core is.
+    pub fn whose(&self, core: usize) -> &'static str {
+        if self.idle.contains(&core) {
+            "idle"
+        } else if self.withheld.contains(&core) {
+            "withheld"
+        } else if self.spare.contains(&core) {
+            "not lent"
+        } else {
+            "held"
         }
     }
 

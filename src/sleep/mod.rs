@@ -363,6 +363,15 @@ impl Sleep {
         (lot.threads, lot.peak)
     }
 
+    /// What the threads are at, in words, and whose each core is.
+    pub fn state(&self) -> (String, Vec<&'static str>) {
+        let lot = self.lot.lock();
+        let searching = self.searching.load(Ordering::Relaxed);
+        let ended = if self.has_ended() { ", told to end" } else { "" };
+        let cores = (0..lot.cores + SPARE_CORES).map(|core| lot.whose(core)).collect();
+        (format!("{}, {searching} searching{ended}", *lot), cores)
+    }
+
     /// Whether nobody has a core or is about to, though threads are in the middle of something. If so, how often a core has
     /// been given up: the same number some time later means that nobody has had one meanwhile.
     pub fn standstill(&self) -> Option<u64> {

@@ -1,7 +1,7 @@
 //! A task's handle: the right to its result.
 
 use super::{CLAIMED, DONE, ENTRY, HANDLE, Head, Home, THIEF_SHIFT, Table};
-use crate::error::JoinError;
+use crate::error::{JoinError, discard};
 use crate::latch::Waiter;
 use crate::primitive::{Arc, CALLER_STARVED_AFTER, Ordering, Tick, fork_generation};
 use crate::registry::{Registry, find, forked};
@@ -152,8 +152,7 @@ impl Drop for Kept {
         // SAFETY: taken once, here.
         let registry = unsafe { ManuallyDrop::take(&mut self.0) };
         if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(registry))) {
-            // Its drop could panic in its turn.
-            std::mem::forget(payload);
+            discard(payload);
         }
     }
 }

@@ -4,6 +4,9 @@
 // Each test binary compiles this file for itself and uses its share of it.
 #![allow(dead_code)]
 
+#[cfg(unix)]
+pub mod forked;
+
 use purloin::Pool;
 use std::any::Any;
 use std::cell::RefCell;
@@ -55,7 +58,7 @@ pub fn watched<R: Send>(seconds: u64, pool: Option<&Pool>, body: impl FnOnce() -
             let mut error = std::io::stderr();
             let _ = writeln!(error, "\ntest {name} ({place}) hangs {}: not done after {seconds} s", NOTE.take());
             if let Some(pool) = pool {
-                let _ = writeln!(error, "{pool:?}\n{}", pool.stats());
+                let _ = writeln!(error, "{pool:#?}\n{}\n{}", pool.stats(), purloin::sync::waiting());
             }
             std::process::abort();
         }

@@ -1,7 +1,7 @@
 //! Holds threads up at random: a signal reaches a thread wherever it is, between any two instructions of the scheduler,
 //! and its handler takes its time.
 
-use crate::tree::Seed;
+use crate::seed::Seed;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 

@@ -1,0 +1,173 @@
+//! `fork()` in the middle of things, for the operations that `tests/fork.rs` leaves out: loops that can fail, under options or
+//! as streams, handles that are waited for with a time-out, tasks of a scope. In the child each says why or ends; none hangs.
+#![cfg(unix)]
+
+mod common;
+
+use common::forked::{End, at_cores_alone, end_child, fork_and_go_on, forked};
+use common::{Gate, assert_sound};
+use purloin::{CancelToken, Options, Pool};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+#[test]
+fn every_other_call_says_why() {
+    at_cores_alone("every_other_call_says_why", |pool| {
+        let with = || pool.with(Options::new().token(&CancelToken::new()));
+        let calls: [(&str, &dyn Fn()); 17] = [
+            ("for_each", &|| pool.for_each(0..10, |_| ())),
+            ("try_map", &|| drop(pool.try_map(0..10, Ok::<_, ()>))),
+            ("try_for_each", &|| _ = pool.try_for_each(0..10, |_| Ok::<_, ()>(()))),
+            ("map_reduce", &|| _ = pool.map_reduce(0..10, |n| n, 0, |a, b| a + b)),
+            ("imap", &|| drop(pool.imap(0..10, |n| n).collect::<Vec<_>>())),
+            ("imap_unordered", &|| drop(pool.imap_unordered(0..10, |n| n).collect::<Vec<_>>())),
+            ("with map", &|| drop(with().map(0..10, |n| n))),
+            ("with try_map", &|| drop(with().try_map(0..10, Ok::<_, ()>))),
+            ("with for_each", &|| drop(with().for_each(0..10, |_| ()))),
+            ("with map_reduce", &|| drop(with().map_reduce(0..10, |n| n, 0, |a, b| a + b))),
+            ("with imap", &|| _ = with().imap(0..10, |n| n).map_while(Result::ok).count()),
+            ("with imap_unordered", &|| _ = with().imap_unordered(0..10, |n| n).map_while(Result::ok).count()),
+            ("with install", &|| drop(with().install(|| ()))),
+            ("with spawn", &|| drop(with().spawn(|| ()))),
+            ("stats", &|| _ = pool.stats()),
+            ("terminate", &|| pool.terminate()),
+            ("join_threads", &|| _ = pool.join_threads(Some(Instant::now()))),
+        ];
+        for (name, call) in calls {
+            assert_eq!((name, forked(call)), (name, End::SaysWhy));
+        }
+        // Nothing that prints takes a lock.
+        assert_eq!(forked(|| assert!(format!("{pool:#?}").contains("cores"))), End::Done);
+    });
+}
+
+/// A stream that was in use goes on in the parent. In the child its `next` says why, and to drop it takes no lock.
+#[test]
+fn a_stream_in_the_middle() {
+    at_cores_alone("a_stream_in_the_middle", |pool| {
+        for ordered in [true, false] {
+            for started in [0, 1, 5] {
+                let items = || (0..100).map(|n| n + 1);
+                let mut stream =
+                    if ordered { pool.imap(items(), |n| n) } else { pool.imap_unordered(items(), |n| n) }.buffer(8);
+                let mut sum: i32 = (0..started).filter_map(|_| stream.next()).sum();
+                let end = forked(|| while stream.next().is_some() {});
+                assert_eq!(end, End::SaysWhy, "ordered: {ordered}, started: {started}");
+                // SAFETY: the original is not used again in that process.
+                let end = forked(|| drop(unsafe { std::ptr::read(&raw const stream) }));
+                assert_eq!(end, End::Done, "ordered: {ordered}, started: {started}");
+                sum += stream.sum::<i32>();
+                assert_eq!(sum, 5_050);
+            }
+        }
+    });
+}
+
+/// An item of the stream is under way elsewhere, and no thread of the child's will end it.
+#[test]
+fn a_stream_whose_item_stays_behind() {
+    at_cores_alone("a_stream_whose_item_stays_behind", |pool| {
+        for ordered in [true, false] {
+            for deadline in [None, Instant::now().checked_add(Duration::from_secs(3_600))] {
+                let go = Arc::new(Gate::new());
+                let item = {
+                    let go = Arc::clone(&go);
+                    move |n: i32| {
+                        if n == 1 {
+                            go.pass();
+                        }
+                        n
+                    }
+                };
+                let options = Options::new();
+                let with = pool.with(deadline.map_or(options.clone(), |deadline| options.deadline(deadline)));
+                let stream = if ordered { with.imap(0..2, item) } else { with.imap_unordered(0..2, item) };
+                let mut stream = stream.buffer(2);
+                assert_eq!(stream.next().map(|result| result.expect("time enough")), Some(0));
+                // With one core perhaps nobody has begun it: then the consumer would run it.
+                assert_eq!(forked(|| _ = stream.next()), End::SaysWhy, "ordered: {ordered}");
+                go.open();
+                assert_eq!(stream.next().map(|result| result.expect("time enough")), Some(1));
+            }
+        }
+    });
+}
+
+#[test]
+fn handles_and_time_outs() {
+    at_cores_alone("handles_and_time_outs", |pool| {
+        let (begun, go) = (Arc::new(Gate::new()), Arc::new(Gate::new()));
+        let mut task = Some(pool.spawn({
+            let (begun, go) = (Arc::clone(&begun), Arc::clone(&go));
+            move || {
+                begun.open();
+                go.pass();
+                5
+            }
+        }));
+        begun.pass();
+        for time in [Duration::ZERO, Duration::from_millis(10), Duration::MAX] {
+            let wait = || drop(task.take().map(|task| task.join_timeout(time)));
+            assert_eq!(forked(wait), End::SaysWhy, "{time:?}");
+        }
+        let end = forked(|| assert!(task.take().is_some_and(|task| task.try_join().is_err())));
+        assert_eq!(end, End::Done, "to look takes no thread");
+        assert_eq!(forked(|| drop(task.take())), End::Done);
+        go.open();
+        assert_eq!(task.map(|task| task.join().expect("no panic")), Some(5));
+    });
+}
+
+/// A task of a scope is under way elsewhere: the child's scope would have to wait for it, and says that it can't.
+#[test]
+fn a_scopes_task_stays_behind() {
+    at_cores_alone("a_scopes_task_stays_behind", |pool| {
+        if pool.cores() == 1 {
+            return;
+        }
+        for joined in [true, false] {
+            let (begun, go) = (Gate::new(), Gate::new());
+            let parent = std::process::id();
+            let region = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                pool.scope(|s| {
+                    let task = s.spawn(|| {
+                        begun.open();
+                        go.pass();
+                    });
+                    begun.pass();
+                    let end = fork_and_go_on();
+                    if end.is_some() {
+                        go.open();
+                    }
+                    if joined {
+                        task.join().expect("no panic");
+                    }
+                    end
+                })
+            }));
+            if std::process::id() != parent {
+                end_child(region.map(drop));
+            }
+            assert_eq!(region.expect("no panic in the parent"), Some(End::SaysWhy), "joined: {joined}");
+        }
+    });
+}
+
+/// The child builds a pool of its own in the middle of the parent's, and all works there.
+#[test]
+fn a_new_pool_in_the_middle() {
+    at_cores_alone("a_new_pool_in_the_middle", |pool| {
+        let cores = pool.cores();
+        let build = || {
+            let own = Pool::new(cores).expect("a pool");
+            assert_sound(&own);
+            assert_eq!(own.imap(0..100, |n| n).sum::<i32>(), 4_950);
+            assert_eq!(own.imap_unordered(0..100, |n| n).sum::<i32>(), 4_950);
+            assert!(own.with(Options::new()).map(0..100, |n| n).is_ok());
+            own.close();
+            assert_eq!(own.join_threads(None), Ok(()));
+        };
+        let end = pool.install(|| forked(build));
+        assert_eq!(end, End::Done);
+    });
+}
