@@ -23,6 +23,7 @@ const ORDER: &[&str] = &[
     "fork",
     "search",
     "join",
+    "stand_in",
     "task",
     "bag",
     "scope",
@@ -44,6 +45,8 @@ const ORDER: &[&str] = &[
     "watchdog",
     "builder",
     "pool",
+    "loops",
+    "here",
 ];
 
 const LONGEST_FILE: usize = 400;
