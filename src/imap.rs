@@ -206,9 +206,7 @@ where
                 if stream.window.enlist() {
                     self.add_runner();
                 }
-                // Tasks of a pool with stacks of a size are its threads' to run.
-                let lends_itself = self.registry.options.stack_size.is_none();
-                stream.window.wait(&self.limit, lends_itself.then_some(&*self.registry));
+                stream.window.wait(&self.limit, Some(&self.registry));
             }
         }
     }

@@ -16,6 +16,9 @@ pub type Outcome<R> = Result<R, Box<dyn Any + Send>>;
 /// How often a waiting consumer looks at its token.
 const TOKEN_LOOK: Duration = Duration::from_millis(20);
 
+/// How long a consumer waits for an item to be begun before it runs one itself, whatever it takes.
+const LAST_RESORT: Duration = Duration::from_secs(1);
+
 /// Nobody has begun what the consumer waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stalled {
@@ -218,8 +221,10 @@ impl<T, R> Window<T, R> {
             back_off(round);
         }
         without_core(|place| {
-            let mut stand_in = pool.map(|registry| StandIn::enter(registry, place));
-            let begun = Tick::now();
+            // Tasks of a pool with stacks of a size are its threads' to run.
+            let open = pool.filter(|registry| registry.options.stack_size.is_none());
+            let mut stand_in = open.map(|registry| StandIn::enter(registry, place));
+            let (since, mut lent) = (Tick::now(), false);
             loop {
                 let unbegun = {
                     let mut state = self.state.lock();
@@ -230,7 +235,7 @@ impl<T, R> Window<T, R> {
                     state.consumer = Some(Arc::clone(place.seat()));
                     state.is_unbegun(self.ordered)
                 };
-                match next_look(limit, unbegun) {
+                match next_look(limit, unbegun, lent) {
                     None => place.park(),
                     Some(time) => place.park_timeout(time),
                 }
@@ -238,9 +243,13 @@ impl<T, R> Window<T, R> {
                 if let (Some(registry), Some(core)) = (pool, core) {
                     registry.give_back(core);
                 }
-                // Whoever has the cores, or the threads, may be waiting for something that this thread holds.
-                if core.is_some() || !Tick::now().within(begun, CALLER_STARVED_AFTER) {
+                let now = Tick::now();
+                if core.is_some() || !now.within(since, LAST_RESORT) {
                     self.starve();
+                } else if unbegun && !lent && !now.within(since, CALLER_STARVED_AFTER) {
+                    // Whoever has the cores may be waiting for something that this thread holds.
+                    pool.inspect(|registry| registry.wake_with_spare());
+                    lent = true;
                 }
             }
         });
@@ -261,11 +270,11 @@ impl<T, R> Window<T, R> {
 }
 
 /// For how long to wait before another look, if something may come that wakes nobody. `unbegun` says that the consumer waits
-/// for somebody to begin.
-fn next_look(limit: &Limit, unbegun: bool) -> Option<Duration> {
+/// for somebody to begin, and `lent` that a core was lent for it.
+fn next_look(limit: &Limit, unbegun: bool, lent: bool) -> Option<Duration> {
     let deadline = limit.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
     let token = limit.token.as_ref().map(|_| TOKEN_LOOK);
-    let starved = unbegun.then_some(CALLER_STARVED_AFTER);
+    let starved = unbegun.then_some(if lent { LAST_RESORT } else { CALLER_STARVED_AFTER });
     [deadline, token, starved].into_iter().flatten().min()
 }
 
