@@ -236,6 +236,12 @@ impl Worker {
         self.core().shared.looks_up_at(self.private.top())
     }
 
+    /// Whether nothing of this thread's is where others could take it.
+    pub fn shares_nothing(&self) -> bool {
+        // SAFETY: this thread holds the core.
+        unsafe { self.core().shared.owner() }.is_empty()
+    }
+
     /// Shares everything private, raw: before a wait, in which this thread makes no fork that would look up.
     pub fn share_all(&self) {
         // SAFETY: this thread holds the core.

@@ -37,8 +37,8 @@ pub struct Imap<I: Iterator, R> {
     buffer: usize,
     taken: usize,
     delivered: usize,
-    /// The options may stop it.
-    limited: bool,
+    /// What may stop it.
+    limit: Limit,
 }
 
 /// What the consumer shares with the pool's threads.
@@ -104,8 +104,8 @@ where
     where
         F: Fn(I::Item) -> R + Send + Sync + 'static,
     {
-        let limited = !options.limit.is_none();
-        let over = options.limit.token.map_or_else(CancelToken::new, |token| token.child());
+        let limit = options.limit;
+        let over = limit.token.as_ref().map_or_else(CancelToken::new, CancelToken::child);
         if let Some(progress) = &options.progress {
             let (least, most) = items.size_hint();
             progress.expect(most.filter(|&most| most == least));
@@ -113,7 +113,7 @@ where
         let stream = Stream {
             window: Window::new(ordered),
             f: Box::new(f),
-            limit: Limit { token: Some(over.clone()), deadline: options.limit.deadline },
+            limit: Limit { token: Some(over.clone()), deadline: limit.deadline },
             over,
             progress: options.progress,
         };
@@ -125,7 +125,7 @@ where
             buffer: BUFFER.max(registry.size() * BUFFER_PER_CORE),
             taken: 0,
             delivered: 0,
-            limited,
+            limit,
         }
     }
 
@@ -167,7 +167,7 @@ where
 
     /// Why the options stop it, if they do.
     fn stopped(&self) -> Option<Why> {
-        if self.limited { self.stream.limit.reached_now() } else { None }
+        self.limit.reached_now()
     }
 
     /// Takes an item from the iterator, if there is room for it, and sees to it that somebody runs it.
@@ -202,13 +202,13 @@ where
             }
         };
         match stream.window.stalled() {
-            Some(Stalled::Abandoned) => in_pool(&self.registry, help),
+            Some(Stalled::Abandoned | Stalled::Starved) => in_pool(&self.registry, help),
             Some(Stalled::InOrder) if at_once(&self.registry, help).is_ok() => {}
             _ => {
                 if stream.window.enlist() {
                     self.add_runner();
                 }
-                stream.window.wait(&stream.limit);
+                stream.window.wait(&self.limit, Some(&self.registry));
             }
         }
     }

@@ -23,11 +23,13 @@ mod core;
 mod deque;
 mod error;
 mod fork;
+mod here;
 mod imap;
 mod job;
 mod join;
 mod latch;
 mod limited;
+mod loops;
 mod map;
 mod options;
 mod pool;
@@ -42,6 +44,7 @@ mod slab;
 mod sleep;
 mod source;
 mod spawn;
+mod stand_in;
 mod stats;
 pub mod sync;
 mod task;
@@ -56,10 +59,11 @@ pub use blocking::blocking;
 pub use builder::PoolBuilder;
 pub use cancel::{CancelToken, Why};
 pub use error::{BuildError, Cancelled, JoinError, JoinThreadsError, PanicPayload};
+pub use here::{join, scope, spawn};
 pub use imap::{Imap, LimitedImap};
 pub use limited::is_cancelled;
 pub use options::Options;
-pub use pool::{Pool, join, scope, spawn};
+pub use pool::Pool;
 pub use progress::Progress;
 pub use scope::{Scope, ScopedJoinHandle};
 pub use source::Source;
@@ -84,6 +88,6 @@ pub mod internals {
     }
     open!(
         bag, blocking, cancel, core, deque, error, fork, job, join, latch, map, primitive, registry, scope, seat, slab,
-        sleep, spawn, sync, task, thread, wait, window, worker
+        sleep, spawn, stand_in, sync, task, thread, wait, window, worker
     );
 }

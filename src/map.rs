@@ -12,8 +12,10 @@ use std::mem::ManuallyDrop;
 use std::ops::Range;
 use std::time::Duration;
 
-/// The time that a chunk of items should take between two looks at whether somebody wants work.
-const CHUNK: Duration = Duration::from_micros(1);
+/// The time that a chunk of items should take between two looks at whether somebody wants work: at least, if it can be made
+/// of more items, and at most, if of fewer.
+const SHORT: Duration = Duration::from_micros(2);
+const LONG: Duration = Duration::from_micros(4);
 const LARGEST_CHUNK: usize = 1 << 12;
 
 /// The address of the first item's result. Sent along with each part.
@@ -146,7 +148,7 @@ where
     let bounds = Bounds::new(options, length);
     let mut results: Vec<R> = Vec::with_capacity(length);
     let output = Output(results.as_mut_ptr());
-    let made = Loop::<CAREFUL, _, _> { f, output, bounds: &bounds }.run(worker, part, 0, 1);
+    let made = Loop::<CAREFUL, _, _> { f, output, bounds: &bounds }.run(worker, part, 0, 1, true);
     if let Some(error) = made.error {
         return Err(Stopped::Failed(error));
     }
@@ -187,8 +189,16 @@ struct Loop<'l, const CAREFUL: bool, F, R> {
 }
 
 impl<const CAREFUL: bool, F, R> Loop<'_, CAREFUL, F, R> {
-    /// Runs the part that begins with item `at`, in chunks of `chunk` items to begin with.
-    fn run<'a, P, E>(&self, worker: &Worker, mut part: P, mut at: usize, mut chunk: usize) -> Made<'a, R, E>
+    /// Runs the part that begins with item `at`, in chunks of `chunk` items to begin with. A part that has just come to
+    /// this core is `fresh`.
+    fn run<'a, P, E>(
+        &self,
+        worker: &Worker,
+        mut part: P,
+        mut at: usize,
+        mut chunk: usize,
+        fresh: bool,
+    ) -> Made<'a, R, E>
     where
         P: Part,
         F: Fn(P::Item) -> Result<R, E> + Sync,
@@ -199,16 +209,17 @@ impl<const CAREFUL: bool, F, R> Loop<'_, CAREFUL, F, R> {
         let mut made = Made::from(self.output, at);
         let mut begun = Tick::now();
         while part.length() > 0 && made.error.is_none() && !self.bounds.stop_chunk(at, begun) {
-            if part.length() > 1 && worker.is_wanted() {
+            // What was shared of a part and came back has found no taker, so no more than one piece of it is offered again.
+            if part.length() > 1 && worker.is_wanted() && (fresh || worker.shares_nothing()) {
                 let half = part.length() / 2;
                 let (now, later) = part.cut(half);
-                let after = at + half;
+                let (after, here) = (at + half, worker.core_index());
                 let (first, second) = join_on(
                     worker,
-                    || self.run(worker, now, at, chunk),
+                    || self.run(worker, now, at, chunk, fresh),
                     move || {
                         let Some(worker) = Worker::current() else { unreachable!("jobs are run by workers") };
-                        self.run(worker, later, after, chunk)
+                        self.run(worker, later, after, chunk, worker.core_index() != here)
                     },
                 );
                 made.absorb(first);
@@ -222,12 +233,17 @@ impl<const CAREFUL: bool, F, R> Loop<'_, CAREFUL, F, R> {
             self.bounds.count(worker, count);
             at += count;
             let now = Tick::now();
-            chunk = if now.within(begun, CHUNK) { (chunk * 2).min(LARGEST_CHUNK) } else { (chunk / 2).max(1) };
+            if now.within(begun, SHORT) {
+                chunk = (chunk * 2).min(LARGEST_CHUNK);
+            } else if !now.within(begun, LONG) {
+                chunk = (chunk / 2).max(1);
+            }
             begun = now;
         }
         std::mem::forget(on_panic);
         made
     }
+
     /// Runs consecutive items, the first of which is `at`, and tells how many have a result.
     #[inline]
     fn chunk<P, E>(&self, items: P, at: usize, made: &mut Made<'_, R, E>) -> usize

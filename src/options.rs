@@ -37,7 +37,7 @@ impl Options {
         self
     }
 
-    /// Stop at that time. The clock is looked at about every microsecond, or after each item that takes longer; where very
+    /// Stop at that time. The clock is looked at every few microseconds, or after each item that takes longer; where very
     /// short items turn into long ones, after sixteen of them at the latest.
     pub fn deadline(mut self, deadline: Instant) -> Self {
         self.limit.deadline = Some(deadline);

@@ -1,23 +1,18 @@
-//! The front door: a pool, and the functions that find the pool of the current thread.
+//! The front door: a pool, as a handle.
 
 use crate::builder::{MOST_CORES, PoolBuilder};
 use crate::error::{BuildError, JoinThreadsError};
-use crate::imap::Imap;
 use crate::join::join_on;
-use crate::map::{Stopped, map_on};
 use crate::options::Options;
 use crate::primitive::{Arc, OnceLock};
-use crate::reduce::{or_identity, reduce_on};
 use crate::registry::Registry;
 use crate::scope::{Scope, scope_on};
-use crate::source::{Source, private};
 use crate::spawn::{JoinHandle, spawn_in};
 use crate::stats::Stats;
 use crate::thread::{in_pool, works_for};
 use crate::watchdog::state;
 use crate::with::With;
 use crate::worker::{Worker, without_core};
-use std::convert::Infallible;
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::Instant;
@@ -85,7 +80,7 @@ impl Pool {
         PoolBuilder::new()
     }
 
-    /// The pool that [`join`], [`scope`] and [`spawn`] use on threads that belong to no pool. It is built when it is first
+    /// The pool that [`join`](crate::join()), [`scope`](crate::scope()) and [`spawn`](crate::spawn()) use on threads that belong to no pool. It is built when it is first
     /// asked for, with as many cores as the environment variable `PURLOIN_CORES` says, and lasts as long as the process. If
     /// the variable is 0, empty or not set, it has as many cores as this process may use.
     ///
@@ -110,206 +105,13 @@ impl Pool {
         })
     }
 
-    fn in_pool<R: Send>(&self, body: impl FnOnce(&Worker) -> R + Send) -> R {
-        in_pool(&self.0.0, body)
+    /// What the pool's handles and threads share.
+    pub(crate) fn registry(&self) -> &Arc<Registry> {
+        &self.0.0
     }
 
-    /// The results of `f` for all items, in the items' order, whichever is done first.
-    ///
-    /// The loop runs on this thread and is split when another core wants work; there is no chunk size to choose.
-    ///
-    /// # Panics
-    ///
-    /// With what `f` panicked with; if it did for several items, with what it did for the first of them that was begun.
-    /// Results made by then are dropped, and so are items not yet looked at.
-    ///
-    /// ```
-    /// let pool = purloin::Pool::new(2)?;
-    /// let words = vec!["never".to_string(), "odd".to_string(), "or".to_string(), "even".to_string()];
-    /// assert_eq!(pool.map(&words, |word| word.len()), [5, 3, 2, 4]); // borrowed
-    /// assert_eq!(pool.map(words, |word| word + "!"), ["never!", "odd!", "or!", "even!"]); // moved
-    /// # Ok::<(), purloin::BuildError>(())
-    /// ```
-    pub fn map<S, F, R>(&self, source: S, f: F) -> Vec<R>
-    where
-        S: Source,
-        F: Fn(<S as private::Source>::Item) -> R + Sync,
-        R: Send,
-    {
-        let mut held = source.hold();
-        let whole = S::whole(&mut held);
-        let f = |item| Ok::<R, Infallible>(f(item));
-        match self.in_pool(|worker| map_on::<false, _, _, _, _>(worker, whole, None, &f)) {
-            Ok(results) => results,
-            Err(Stopped::Failed(never)) => match never {},
-            Err(Stopped::Cancelled(_)) => unreachable!("nothing limits it"),
-        }
-    }
-
-    /// Calls `f` with each item, as [`map`](Pool::map) does, for what it does and not for a result.
-    ///
-    /// # Panics
-    ///
-    /// As [`map`](Pool::map).
-    ///
-    /// ```
-    /// let pool = purloin::Pool::new(2)?;
-    /// let mut grid = vec![[0; 4]; 4];
-    /// pool.for_each(&mut grid, |row| row.fill(7));
-    /// assert!(grid.iter().flatten().all(|&cell| cell == 7));
-    /// # Ok::<(), purloin::BuildError>(())
-    /// ```
-    pub fn for_each<S, F>(&self, source: S, f: F)
-    where
-        S: Source,
-        F: Fn(<S as private::Source>::Item) + Sync,
-    {
-        drop(self.map(source, f));
-    }
-
-    /// As [`map`](Pool::map), for items that can fail.
-    ///
-    /// # Errors
-    ///
-    /// That of the first item, by its index, for which `f` fails: the one that a serial loop would meet. Once an item is
-    /// known to have failed those after it are no longer begun; those before it are, since one of them may be the first.
-    ///
-    /// # Panics
-    ///
-    /// As [`map`](Pool::map).
-    ///
-    /// ```
-    /// let pool = purloin::Pool::new(2)?;
-    /// assert_eq!(pool.try_map(["1", "2"], |text| text.parse::<u8>()), Ok(vec![1, 2]));
-    /// let failed = pool.try_map(["1", "two", "", "256"], |text| text.parse::<u8>().map_err(|_| text));
-    /// assert_eq!(failed, Err("two"));
-    /// # Ok::<(), purloin::BuildError>(())
-    /// ```
-    pub fn try_map<S, F, R, E>(&self, source: S, f: F) -> Result<Vec<R>, E>
-    where
-        S: Source,
-        F: Fn(<S as private::Source>::Item) -> Result<R, E> + Sync,
-        R: Send,
-        E: Send,
-    {
-        let mut held = source.hold();
-        let whole = S::whole(&mut held);
-        match self.in_pool(|worker| map_on::<true, _, _, _, _>(worker, whole, None, &f)) {
-            Ok(results) => Ok(results),
-            Err(Stopped::Failed(error)) => Err(error),
-            Err(Stopped::Cancelled(_)) => unreachable!("nothing limits it"),
-        }
-    }
-
-    /// As [`for_each`](Pool::for_each), for items that can fail.
-    ///
-    /// # Errors
-    ///
-    /// As for [`try_map`](Pool::try_map).
-    ///
-    /// # Panics
-    ///
-    /// As [`map`](Pool::map).
-    ///
-    /// ```
-    /// let pool = purloin::Pool::new(2)?;
-    /// let checked = pool.try_for_each(1..=100, |n| if n % 40 == 0 { Err(n) } else { Ok(()) });
-    /// assert_eq!(checked, Err(40));
-    /// # Ok::<(), purloin::BuildError>(())
-    /// ```
-    pub fn try_for_each<S, F, E>(&self, source: S, f: F) -> Result<(), E>
-    where
-        S: Source,
-        F: Fn(<S as private::Source>::Item) -> Result<(), E> + Sync,
-        E: Send,
-    {
-        self.try_map(source, f).map(drop)
-    }
-
-    /// The results of `map` for all items, combined with `reduce`; `identity` if there are no items.
-    ///
-    /// What is combined with what depends on the number of items alone, so the result is the same to the last bit on any
-    /// number of cores, run after run, also where `reduce` rounds. The items fall into blocks of `b`, the largest power of
-    /// two that is at most a 4096th of their number, and 1 at least, 1024 at most; the last block may be shorter. Within
-    /// a block results are combined from left to right. Of `n` blocks the first `n / 2`, rounded down, are combined with
-    /// the others, and each half is made in the same way. `reduce` always has the results of earlier items on its left.
-    ///
-    /// # Panics
-    ///
-    /// With what `map` or `reduce` panicked with.
-    ///
-    /// ```
-    /// let pool = purloin::Pool::new(2)?;
-    /// let text = "to be or not to be";
-    /// let words: Vec<&str> = text.split(' ').collect();
-    /// assert_eq!(pool.map_reduce(&words, |word| word.len(), 0, |a, b| a + b), 13);
-    /// let all = pool.map_reduce(&words, |word| word.to_string(), String::new(), |a, b| a + &b);
-    /// assert_eq!(all, "tobeornottobe");
-    /// # Ok::<(), purloin::BuildError>(())
-    /// ```
-    pub fn map_reduce<S, M, O, R>(&self, source: S, map: M, identity: R, reduce: O) -> R
-    where
-        S: Source,
-        M: Fn(<S as private::Source>::Item) -> R + Sync,
-        O: Fn(R, R) -> R + Sync,
-        R: Send,
-    {
-        let mut held = source.hold();
-        let whole = S::whole(&mut held);
-        match self.in_pool(|worker| reduce_on::<false, _, _, _, _>(worker, whole, None, &map, &reduce)) {
-            Ok(result) => or_identity(result, identity),
-            Err(_) => unreachable!("nothing limits it"),
-        }
-    }
-
-    /// The results of `f` for the items of any iterator, in the items' order, lazily: an iterator itself.
-    ///
-    /// Items are taken as results are asked for: at most [`buffer`](Imap::buffer) of them are taken and not yet delivered,
-    /// so the iterator may be endless, and memory does not grow. Each is begun as soon as it is read. `next` reads one item
-    /// for each result that it delivers, and more as long as no result is ready, on this thread, which need not be the
-    /// pool's; it may also run `f` here, as the serial loop would. Dropping the results midway cancels what has not begun.
-    ///
-    /// What goes to other threads outlives this call, so it is `'static`: give shared things to `f` as an `Arc`. For items
-    /// that can be borrowed, and are all there, use [`map`](Pool::map).
-    ///
-    /// # Panics
-    ///
-    /// Not here; the `next` for an item panics with what `f` panicked with for it, and the one after goes on.
-    ///
-    /// ```
-    /// let pool = purloin::Pool::new(2)?;
-    /// let lines = "one\ntwo\nthree".lines().map(str::to_owned);
-    /// let lengths = pool.imap(lines, |line| line.len());
-    /// assert_eq!(lengths.collect::<Vec<_>>(), [3, 3, 5]);
-    /// let first_large = pool.imap(1u64.., |n| n * n).find(|square| *square > 1000);
-    /// assert_eq!(first_large, Some(1024));
-    /// # Ok::<(), purloin::BuildError>(())
-    /// ```
-    pub fn imap<I, F, R>(&self, items: I, f: F) -> Imap<I::IntoIter, R>
-    where
-        I: IntoIterator<Item: Send + 'static>,
-        F: Fn(I::Item) -> R + Send + Sync + 'static,
-        R: Send + 'static,
-    {
-        Imap::new(&self.0.0, items.into_iter(), f, true, Options::new())
-    }
-
-    /// As [`imap`](Pool::imap), with the results in the order in which they are made: one that takes long holds up no other.
-    ///
-    /// ```
-    /// let pool = purloin::Pool::new(2)?;
-    /// let mut squares: Vec<u32> = pool.imap_unordered(0..100, |n| n * n).collect();
-    /// squares.sort_unstable();
-    /// assert!((0..100).map(|n| n * n).eq(squares));
-    /// # Ok::<(), purloin::BuildError>(())
-    /// ```
-    pub fn imap_unordered<I, F, R>(&self, items: I, f: F) -> Imap<I::IntoIter, R>
-    where
-        I: IntoIterator<Item: Send + 'static>,
-        F: Fn(I::Item) -> R + Send + Sync + 'static,
-        R: Send + 'static,
-    {
-        Imap::new(&self.0.0, items.into_iter(), f, false, Options::new())
+    pub(crate) fn in_pool<R: Send>(&self, body: impl FnOnce(&Worker) -> R + Send) -> R {
+        in_pool(self.registry(), body)
     }
 
     /// The pool's operations under these options: with a token that cancels them, a deadline, a counter of what is done.
@@ -549,47 +351,11 @@ impl PoolBuilder {
     }
 }
 
-/// [`Pool::join`] on the pool of this thread, else on [`Pool::global`].
-///
-/// ```
-/// assert_eq!(purloin::join(|| 2 + 2, || "two"), (4, "two"));
-/// ```
-// Always: see `join_on`.
-#[inline(always)]
-pub fn join<A, B, RA, RB>(a: A, b: B) -> (RA, RB)
-where
-    A: FnOnce() -> RA + Send,
-    B: FnOnce() -> RB + Send,
-    RA: Send,
-    RB: Send,
-{
-    match Worker::current() {
-        Some(worker) => join_on(worker, a, b),
-        None => join_without_core((a, b)),
-    }
-}
-
-/// The closures come as one argument: so it is the call of this that puts them into memory, and not what every fork does.
+/// Joins on a pool that this thread is not at work for. The closures come as one argument: so it is the call of this that
+/// puts them into memory, and not what every fork does.
 #[cold]
 #[inline(never)]
-fn join_without_core<A, B, RA, RB>(both: (A, B)) -> (RA, RB)
-where
-    A: FnOnce() -> RA + Send,
-    B: FnOnce() -> RB + Send,
-    RA: Send,
-    RB: Send,
-{
-    match Worker::all_current().next() {
-        // In `blocking`.
-        Some(worker) => join_in(worker.registry(), both),
-        None => join_in(&Pool::global().0.0, both),
-    }
-}
-
-/// Joins on a pool that this thread is not at work for. The closures come as for `join_without_core`.
-#[cold]
-#[inline(never)]
-fn join_in<A, B, RA, RB>(registry: &Registry, (a, b): (A, B)) -> (RA, RB)
+pub(crate) fn join_in<A, B, RA, RB>(registry: &Registry, (a, b): (A, B)) -> (RA, RB)
 where
     A: FnOnce() -> RA + Send,
     B: FnOnce() -> RB + Send,
@@ -597,43 +363,4 @@ where
     RB: Send,
 {
     in_pool(registry, |worker| join_on(worker, a, b))
-}
-
-/// [`Pool::scope`] on the pool of this thread, else on [`Pool::global`].
-///
-/// ```
-/// let mut numbers = [1, 2, 3];
-/// purloin::scope(|s| {
-///     for number in &mut numbers {
-///         s.spawn(move || *number *= 10);
-///     }
-/// });
-/// assert_eq!(numbers, [10, 20, 30]);
-/// ```
-pub fn scope<'env, F, T>(f: F) -> T
-where
-    F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T + Send,
-    T: Send,
-{
-    match Worker::all_current().next() {
-        Some(worker) => in_pool(worker.registry(), |worker| scope_on(worker, f)),
-        None => Pool::global().scope(f),
-    }
-}
-
-/// [`Pool::spawn`] on the pool of this thread, else on [`Pool::global`].
-///
-/// ```
-/// assert_eq!(purloin::spawn(|| 6 * 7).join()?, 42);
-/// # Ok::<(), purloin::JoinError>(())
-/// ```
-pub fn spawn<F, T>(f: F) -> JoinHandle<T>
-where
-    F: FnOnce() -> T + Send + 'static,
-    T: Send + 'static,
-{
-    match Worker::all_current().next() {
-        Some(worker) => spawn_in(worker.registry(), f),
-        None => Pool::global().spawn(f),
-    }
 }

@@ -8,7 +8,7 @@ const SHARDS: usize = 16;
 /// How far a loop has come: a counter that the loop adds to and anybody reads, from a thread that draws, say. See
 /// [`Options::progress`](crate::Options::progress).
 ///
-/// Clones stand for the same counter. A loop adds each chunk of items, about every microsecond or after every item that
+/// Clones stand for the same counter. A loop adds each chunk of items, every two microseconds or so, or after every item that
 /// takes longer, so it costs next to nothing. Given to several loops it adds them up.
 ///
 /// ```

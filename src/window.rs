@@ -1,15 +1,23 @@
 //! The items of a stream between being taken and being delivered: at most so many at once.
 
 use crate::cancel::Limit;
-use crate::primitive::{Arc, Flaw, Mutex, WAIT_ROUNDS, back_off, seeded};
+use crate::primitive::{Arc, CALLER_STARVED_AFTER, Flaw, Mutex, Tick, WAIT_ROUNDS, back_off, seeded};
+use crate::registry::Registry;
 use crate::seat::Seat;
+use crate::stand_in::StandIn;
 use crate::worker::without_core;
 use std::any::Any;
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What has become of an item: its result, or what its closure panicked with.
 pub type Outcome<R> = Result<R, Box<dyn Any + Send>>;
+
+/// How often a waiting consumer looks at its token.
+const TOKEN_LOOK: Duration = Duration::from_millis(20);
+
+/// How long a consumer waits for an item to be begun before it runs one itself, whatever it takes.
+const LAST_RESORT: Duration = Duration::from_secs(1);
 
 /// Nobody has begun what the consumer waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +26,8 @@ pub enum Stalled {
     InOrder,
     /// There is no runner: the pool takes no tasks any more.
     Abandoned,
+    /// No runner has begun it for long, or the pool has no thread for one.
+    Starved,
 }
 
 /// Items on their way through a pool. One thread, the consumer, puts them in and takes results out; *runners*, which are
@@ -42,6 +52,8 @@ struct State<T, R> {
     runners: usize,
     /// The consumer, parked or about to.
     consumer: Option<Arc<Seat>>,
+    /// The consumer has waited in vain for somebody to begin an item, and nobody has since.
+    starves: bool,
     /// The consumer is gone: nothing more is begun, and outcomes are not wanted.
     closed: bool,
 }
@@ -53,14 +65,18 @@ impl<T, R> State<T, R> {
     }
 
     /// Whether nobody has begun what the consumer waits for, though it is there.
-    fn stalled(&self, ordered: bool) -> Option<Stalled> {
+    fn is_unbegun(&self, ordered: bool) -> bool {
         let next = self.taken - self.waiting.len();
         let begun = if ordered { next > self.delivered } else { self.running > 0 };
-        if begun || self.waiting.is_empty() {
-            return None;
-        }
+        !begun && !self.waiting.is_empty()
+    }
+
+    /// The same, and what that means for the consumer.
+    fn stalled(&self, ordered: bool) -> Option<Stalled> {
         match self.runners {
+            _ if !self.is_unbegun(ordered) => None,
             0 => Some(Stalled::Abandoned),
+            _ if self.starves => Some(Stalled::Starved),
             _ if ordered => Some(Stalled::InOrder),
             _ => None,
         }
@@ -85,6 +101,7 @@ impl<T, R> Window<T, R> {
             running: 0,
             runners: 0,
             consumer: None,
+            starves: false,
             closed: false,
         };
         Window { state: Mutex::new(state), ordered }
@@ -121,6 +138,8 @@ impl<T, R> Window<T, R> {
     pub fn begin_or_leave(&self) -> Option<(usize, T)> {
         let mut state = self.state.lock();
         let found = state.begin();
+        // There is a thread with a core after all.
+        state.starves = false;
         if found.is_none() {
             if seeded(Flaw::RunnerLeavesLate) {
                 drop(state);
@@ -172,20 +191,26 @@ impl<T, R> Window<T, R> {
         state.outcomes.pop_front().flatten()
     }
 
+    fn is_due(&self, state: &State<T, R>) -> bool {
+        state.is_ready() || matches!(state.stalled(self.ordered), Some(Stalled::Abandoned | Stalled::Starved))
+    }
+
     /// Whether the consumer had better run the oldest item itself.
     pub fn stalled(&self) -> Option<Stalled> {
         self.state.lock().stalled(self.ordered)
     }
 
-    /// Waits until the next outcome is there, or nobody is left who would work on it, or the limit is reached. A deadline
-    /// wakes it, a token does not: it is noticed when somebody else ends. The core, if this thread has one, goes to others
-    /// meanwhile.
-    pub fn wait(&self, limit: &Limit) {
-        let due = |state: &State<T, R>| state.is_ready() || state.stalled(self.ordered) == Some(Stalled::Abandoned);
+    /// Waits until the next outcome is there, or the limit is reached, or the consumer had better run an item itself. A
+    /// deadline wakes it at its time; a token wakes nobody, so it is looked at now and then. The core, if this thread has one,
+    /// goes to others meanwhile.
+    ///
+    /// If `pool` has no thread for what is queued there, the consumer is told so by the grant of a core, which it gives back:
+    /// it gets one again where it runs the item.
+    pub fn wait(&self, limit: &Limit, pool: Option<&Registry>) {
         for round in 0..WAIT_ROUNDS {
             {
                 let state = self.state.lock();
-                if due(&state) {
+                if self.is_due(&state) {
                     return;
                 }
                 // Nobody runs anything, perhaps for want of this thread's core.
@@ -196,21 +221,44 @@ impl<T, R> Window<T, R> {
             back_off(round);
         }
         without_core(|place| {
+            // Tasks of a pool with stacks of a size are its threads' to run.
+            let open = pool.filter(|registry| registry.options.stack_size.is_none());
+            let mut stand_in = open.map(|registry| StandIn::enter(registry, place));
+            let (since, mut lent) = (Tick::now(), false);
             loop {
-                {
+                let unbegun = {
                     let mut state = self.state.lock();
-                    if due(&state) || limit.reached_now().is_some() {
+                    if self.is_due(&state) || limit.reached_now().is_some() {
                         state.consumer = None;
                         return;
                     }
                     state.consumer = Some(Arc::clone(place.seat()));
-                }
-                match limit.deadline {
+                    state.is_unbegun(self.ordered)
+                };
+                match next_look(limit, unbegun, lent) {
                     None => place.park(),
-                    Some(deadline) => place.park_timeout(deadline.saturating_duration_since(Instant::now())),
+                    Some(time) => place.park_timeout(time),
+                }
+                let core = stand_in.as_mut().and_then(|stand_in| stand_in.take_core(false));
+                if let (Some(registry), Some(core)) = (pool, core) {
+                    registry.give_back(core);
+                }
+                let now = Tick::now();
+                if core.is_some() || !now.within(since, LAST_RESORT) {
+                    self.starve();
+                } else if unbegun && !lent && !now.within(since, CALLER_STARVED_AFTER) {
+                    // Whoever has the cores may be waiting for something that this thread holds.
+                    pool.inspect(|registry| registry.wake_with_spare());
+                    lent = true;
                 }
             }
         });
+    }
+
+    /// The consumer has waited in vain for an item to be begun, if that is what it waits for.
+    fn starve(&self) {
+        let mut state = self.state.lock();
+        state.starves = state.is_unbegun(self.ordered) && !seeded(Flaw::ConsumerStarves);
     }
 
     /// Ends it: gives the items that nobody has begun, and the outcomes that were not delivered, to be dropped or looked at.
@@ -219,6 +267,15 @@ impl<T, R> Window<T, R> {
         state.closed = true;
         (std::mem::take(&mut state.waiting), std::mem::take(&mut state.outcomes))
     }
+}
+
+/// For how long to wait before another look, if something may come that wakes nobody. `unbegun` says that the consumer waits
+/// for somebody to begin, and `lent` that a core was lent for it.
+fn next_look(limit: &Limit, unbegun: bool, lent: bool) -> Option<Duration> {
+    let deadline = limit.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+    let token = limit.token.as_ref().map(|_| TOKEN_LOOK);
+    let starved = unbegun.then_some(if lent { LAST_RESORT } else { CALLER_STARVED_AFTER });
+    [deadline, token, starved].into_iter().flatten().min()
 }
 
 fn wake(consumer: Option<Arc<Seat>>) {

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Gate, LONG, assert_sound, at_cores, panic_text_of, watched};
+use common::{Gate, LONG, assert_sound, at_cores, panic_text_of, watched, within};
 use purloin::{CancelToken, Options, Pool, Progress, Why, is_cancelled};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -302,6 +302,19 @@ fn stopped_by_options() {
 }
 
 /// A consumer that waits when the deadline passes goes on, whatever the item does that it waits for.
+/// An item that ends when the gate is opened. If the pool's threads are late, and the consumer, who is to open it, comes to run
+/// the item itself, it ends when the stream is stopped.
+fn until_told(gate: Arc<Gate>) -> impl Fn(usize) + Send + Sync + 'static {
+    let consumer = std::thread::current().id();
+    move |_| {
+        if std::thread::current().id() == consumer {
+            common::spin_until(is_cancelled);
+        } else {
+            gate.pass();
+        }
+    }
+}
+
 #[test]
 fn a_deadline_while_waiting() {
     let pool = Pool::new(2).expect("a pool");
@@ -309,8 +322,33 @@ fn a_deadline_while_waiting() {
         let gate = Arc::new(Gate::new());
         let opened = Arc::clone(&gate);
         let soon = Options::new().deadline(Instant::now() + std::time::Duration::from_millis(5));
-        let mut results = pool.with(soon).imap_unordered(0..1, move |_| gate.pass());
+        let mut results = pool.with(soon).imap_unordered(0..1, until_told(gate));
         assert_eq!(results.next().expect("the error").expect_err("late").why, Why::Deadline);
         opened.open();
     });
+}
+
+/// The item ends only after the consumer has noticed the token. (In order the consumer may run the item itself.)
+#[test]
+fn a_token_while_waiting() {
+    for cores in [1, 2, 64] {
+        let pool = Pool::new(cores).expect("a pool");
+        watched(LONG, Some(&pool), || {
+            let (begun, gate, token) = (Arc::new(Gate::new()), Arc::new(Gate::new()), CancelToken::new());
+            let (told, passed, cancelled) = (Arc::clone(&begun), Arc::clone(&gate), token.clone());
+            let canceller = std::thread::spawn(move || {
+                begun.pass();
+                cancelled.cancel();
+            });
+            let item = until_told(passed);
+            let mut results = pool.with(Options::new().token(&token)).imap_unordered(0..1, move |index| {
+                told.open();
+                item(index);
+            });
+            assert_eq!(results.next().expect("the error").expect_err("cancelled").why, Why::Token);
+            gate.open();
+            canceller.join().expect("no panic");
+        });
+        within(LONG, || drop(pool));
+    }
 }

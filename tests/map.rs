@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{LONG, assert_sound, at_cores, panic_text_of, spin_for, within};
+use common::{Gate, LONG, assert_sound, at_cores, panic_text_of, spin_for, watched, within};
 use purloin::Pool;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -274,4 +274,26 @@ fn nested() {
         pool.map(&mut grid[..], |row| pool.map(&mut row[..], |cell| *cell += 1).len());
         assert!(grid.iter().flatten().all(|&cell| cell == 1));
     });
+}
+
+/// The first item ends only when the second half of the items is done (rayon#1178, rayon#1217; Python's chunks of an eighth, and
+/// ray#29453: items that wait behind a long one while cores are idle).
+#[test]
+fn a_long_item_leaves_the_others_their_half() {
+    for cores in [2, 64] {
+        for items in [2, 3, 8, 1000, 100_000] {
+            let pool = Pool::new(cores).expect("a pool");
+            watched(LONG, Some(&pool), || {
+                let (half, left, done) = (items / 2, AtomicUsize::new(items - items / 2), Gate::new());
+                pool.for_each(0..items, |item| {
+                    if item == 0 {
+                        done.pass();
+                    } else if item >= half && left.fetch_sub(1, Ordering::Relaxed) == 1 {
+                        done.open();
+                    }
+                });
+            });
+            within(LONG, || drop(pool));
+        }
+    }
 }

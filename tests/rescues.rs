@@ -126,6 +126,97 @@ fn a_lock_held_across_a_join() {
     }
 }
 
+/// All threads that a pool may have are consumers of streams, and each has given its core away: who runs the items?
+#[test]
+fn streams_at_the_cap() {
+    for (cores, ordered) in [1, 2, 64].into_iter().flat_map(|cores| [(cores, true), (cores, false)]) {
+        note(format!("{cores} cores, in order: {ordered}"));
+        let pool = Pool::builder().cores(cores).max_threads(cores).build().expect("a pool");
+        watched(LONG, Some(&pool), || {
+            let sums: Vec<_> = (0..2 * cores)
+                .map(|_| {
+                    let inner = pool.clone();
+                    pool.spawn(move || {
+                        let items = 0..50u64;
+                        if ordered {
+                            inner.imap(items, |n| n).sum()
+                        } else {
+                            inner.imap_unordered(items, |n| n).sum::<u64>()
+                        }
+                    })
+                })
+                .collect();
+            sums.into_iter().for_each(|sum| assert_eq!(sum.join().expect("no panic"), 1225));
+        });
+        within(LONG, || drop(pool));
+    }
+}
+
+/// The pool's threads are all away until a consumer from outside has its results.
+#[test]
+fn a_stream_from_outside_at_the_cap() {
+    for (cores, ordered) in [1, 2, 64].into_iter().flat_map(|cores| [(cores, true), (cores, false)]) {
+        note(format!("{cores} cores, in order: {ordered}"));
+        let pool = Pool::builder().cores(cores).max_threads(cores).build().expect("a pool");
+        watched(LONG, Some(&pool), || {
+            let (gate, away) = (Arc::new(Gate::new()), Arc::new(AtomicUsize::new(0)));
+            let blocked: Vec<_> = (0..cores)
+                .map(|_| {
+                    let (gate, away) = (Arc::clone(&gate), Arc::clone(&away));
+                    pool.spawn(move || {
+                        purloin::blocking(|| {
+                            away.fetch_add(1, Ordering::Relaxed);
+                            gate.pass();
+                        });
+                    })
+                })
+                .collect();
+            while away.load(Ordering::Relaxed) < cores {
+                std::thread::yield_now();
+            }
+            let items = 0..50u64;
+            let sum: u64 =
+                if ordered { pool.imap(items, |n| n).sum() } else { pool.imap_unordered(items, |n| n).sum() };
+            assert_eq!(sum, 1225);
+            gate.open();
+            blocked.into_iter().for_each(|task| task.join().expect("no panic"));
+        });
+        within(LONG, || drop(pool));
+    }
+}
+
+/// A consumer from outside holds a lock, and all cores run tasks that want it.
+#[test]
+fn a_lock_held_across_a_stream() {
+    for (cores, ordered) in [1, 2, 64].into_iter().flat_map(|cores| [(cores, true), (cores, false)]) {
+        note(format!("{cores} cores, in order: {ordered}"));
+        let pool = Pool::new(cores).expect("a pool");
+        watched(LONG, Some(&pool), || {
+            let lock = Arc::new(Mutex::new(()));
+            let held = lock.lock().expect("no panic");
+            let lockers: Vec<_> = (0..cores)
+                .map(|_| {
+                    let (lock, begun) = (Arc::clone(&lock), Arc::new(Gate::new()));
+                    let told = Arc::clone(&begun);
+                    let task = pool.spawn(move || {
+                        told.open();
+                        drop(lock.lock().expect("no panic"));
+                    });
+                    begun.pass();
+                    task
+                })
+                .collect();
+            let items = 0..20u64;
+            let sum: u64 =
+                if ordered { pool.imap(items, |n| n).sum() } else { pool.imap_unordered(items, |n| n).sum() };
+            assert_eq!(sum, 190);
+            drop(held);
+            lockers.into_iter().for_each(|task| task.join().expect("no panic"));
+        });
+        within(LONG, || drop(pool));
+    }
+}
+
 /// While one thread is in a start hook that waits for a task, the others see to the task.
 #[test]
 fn a_start_hook_that_waits_for_a_task() {

@@ -317,3 +317,25 @@ fn terminating_leaves_scopes_alone() {
         });
     });
 }
+
+/// What tasks have put into a queue may be taken out after the pool's end (Python: to join a process before its queue is
+/// drained is a deadlock).
+#[test]
+fn joined_before_the_queue_is_drained() {
+    for cores in CORES {
+        let pool = Pool::new(cores).expect("a pool");
+        watched(LONG, Some(&pool), || {
+            let queue = Arc::new(purloin::sync::Queue::unbounded());
+            for part in 0..100 {
+                let queue = Arc::clone(&queue);
+                drop(pool.spawn(move || (0..1000).for_each(|n| queue.push(1000 * part + n).expect("it is open"))));
+            }
+            pool.close();
+            pool.join_threads(None).expect("all end");
+            queue.close();
+            let mut numbers: Vec<i32> = queue.iter().collect();
+            numbers.sort_unstable();
+            assert!(numbers.into_iter().eq(0..100_000));
+        });
+    }
+}

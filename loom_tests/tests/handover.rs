@@ -6,14 +6,16 @@
 mod common;
 mod stage;
 
-use common::Bound;
+use common::{Bound, Witness};
 use loom::thread::current;
+use purloin_loom::internals::cancel::Limit;
 use purloin_loom::internals::job::{Helped, Lineage};
 use purloin_loom::internals::join::join_on;
 use purloin_loom::internals::primitive::{Arc, Flaw, Steal};
 use purloin_loom::internals::registry::Registry;
 use purloin_loom::internals::spawn::spawn_in;
 use purloin_loom::internals::thread::in_pool;
+use purloin_loom::internals::window::Window;
 use purloin_loom::internals::worker::{Worker, without_core};
 use stage::{
     Awaited, BOUND, BOUND_OF_LARGE, Case, Role, Seen, UNSEEN, before, busy, deadlock, deserted, explore, play,
@@ -162,6 +164,65 @@ fn stand_in(main: usize, seen: Seen) {
 #[test]
 fn who_waits_for_a_task_stands_in() {
     explore("stand-in", BOUND_OF_LARGE, 20, &[0, 1], &["the task was run"], stand_in);
+}
+
+/// A stream's item, of which nobody but the consumer can run: the pool has one thread, and that is blocked until the consumer
+/// has the result.
+fn starved_consumer(main: usize, seen: Seen) {
+    let (registry, places) = registry(1, 1);
+    let core = busy(&registry, &places[0]);
+    let (done, wait) = signal();
+    let consumer = {
+        let registry = Arc::clone(&registry);
+        role(move || {
+            consume(&registry, &seen[0]);
+            done.give();
+        })
+    };
+    let blocked = role(move || {
+        Worker::enter(&registry, core, |_| block(&wait));
+        registry.close();
+    });
+    play(main, vec![blocked, consumer]);
+}
+
+/// The same where the one thread is the consumer.
+fn consumer_within(main: usize, seen: Seen) {
+    let (registry, places) = registry(1, 1);
+    let core = busy(&registry, &places[0]);
+    let owner = role(move || {
+        Worker::enter(&registry, core, |_| consume(&registry, &seen[0]));
+        registry.close();
+    });
+    play(main, vec![owner, nobody()]);
+}
+
+/// Puts one item into a stream, and takes its result out.
+fn consume(registry: &Arc<Registry>, helped: &'static Witness) {
+    fn run(stream: &Window<usize, usize>, begun: Option<(usize, usize)>) -> bool {
+        begun.is_some_and(|(index, item)| stream.finish(index, Ok(item * 10)).is_none())
+    }
+    let stream = Arc::new(Window::new(false));
+    assert!(stream.push(1, 1), "a runner is due");
+    let there = Arc::clone(&stream);
+    drop(spawn_in(registry, move || while run(&there, there.begin_or_leave()) {}));
+    let outcome = loop {
+        if let Some(outcome) = stream.deliver() {
+            break outcome;
+        }
+        if stream.stalled().is_some() {
+            helped.hit_if(in_pool(registry, |_| run(&stream, stream.begin())));
+        } else {
+            stream.wait(&Limit::default(), Some(registry));
+        }
+    };
+    assert_eq!(outcome.ok(), Some(10));
+}
+
+#[test]
+fn a_streams_consumer_stands_in() {
+    explore("starved consumer", BOUND_OF_LARGE, 20, &[0, 1], &["the consumer ran the item"], starved_consumer);
+    explore("consumer within", BOUND_OF_LARGE, 1, &[0, 1], &["the consumer ran the item"], consumer_within);
 }
 
 /// A thread that blocks does something within that gives up a core in its turn, and comes back from it. A task that is to end
@@ -383,6 +444,9 @@ fn all_cores_are_given_up() {
 const CASES: &[Case] = &[
     deadlock(Flaw::ReturnedToOwnerAlone, &[0], refused_fork_left_behind),
     deadlock(Flaw::StandInForgotten, &[0, 1], stand_in),
+    deadlock(Flaw::StandInForgotten, &[0, 1], starved_consumer),
+    deadlock(Flaw::ConsumerStarves, &[0, 1], starved_consumer),
+    deadlock(Flaw::ConsumerStarves, &[0, 1], consumer_within),
     deadlock(Flaw::CoreTakenBackWithin, &[0, 1], blocked_within),
     deadlock(Flaw::HandOverForgetsPrivate, &[0, 1], forks_left_behind),
     deadlock(Flaw::GiveIgnoresResuming, &[0, 1], forks_left_behind),

@@ -42,17 +42,18 @@ fn consume(stream: &Arc<Stream>, helps: bool, seen: Option<&Seen>) {
             if let Some(outcome) = stream.deliver() {
                 break outcome;
             }
-            match stream.stalled() {
-                Some(Stalled::InOrder) if helps => {
+            let stalled = stream.stalled();
+            assert_ne!(stalled, Some(Stalled::Abandoned), "whoever leaves finds nothing to run");
+            match stalled {
+                Some(stalled) if helps || stalled == Stalled::Starved => {
                     if let Some((index, item)) = stream.begin() {
                         seen.inspect(|seen| seen.helped.hit());
                         assert!(stream.finish(index, Ok(item * 10)).is_none());
                     }
                 }
-                Some(Stalled::Abandoned) => unreachable!("whoever leaves finds nothing to run"),
                 _ => {
                     seen.inspect(|seen| seen.waited.hit());
-                    stream.wait(&Limit::default());
+                    stream.wait(&Limit::default(), None);
                 }
             }
         };
@@ -120,7 +121,7 @@ fn without_order() {
         let consume = move |stream: &Stream| {
             while stream.deliver().is_none() {
                 waited.hit();
-                stream.wait(&Limit::default());
+                stream.wait(&Limit::default(), None);
             }
         };
         println!("main thread: {main:?}");
@@ -162,7 +163,7 @@ fn a_dropped_runner() {
                 assert!(stream.finish(index, Ok(item)).is_none());
             } else {
                 waited.hit();
-                stream.wait(&Limit::default());
+                stream.wait(&Limit::default(), None);
             }
         }
         task.join().unwrap();

@@ -159,6 +159,8 @@ pub enum Flaw {
     RunnerLeavesLate,
     /// An outcome is put in its place, and the consumer, who waits for it, not told.
     ConsumerForgotten,
+    /// A consumer to whom it is shown that the pool has nobody for its items waits on.
+    ConsumerStarves,
 }
 
 /// What a look into a shared queue found.

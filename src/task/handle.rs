@@ -5,7 +5,7 @@ use crate::error::{JoinError, discard};
 use crate::latch::Waiter;
 use crate::primitive::{Arc, CALLER_STARVED_AFTER, Ordering, Tick, fork_generation};
 use crate::registry::{Registry, find, forked};
-use crate::seat::{Grant, Place};
+use crate::stand_in::StandIn;
 use crate::wait::{Awaited, Thief, wait_until};
 use crate::worker::{Worker, without_core};
 use std::marker::PhantomData;
@@ -124,7 +124,7 @@ impl<T: Send, H: Home> Handle<T, H> {
             while waiter.verdict().is_none() {
                 // Relaxed: a hint. A task that somebody has begun needs no second thread.
                 let begun = self.head().state.load(Ordering::Relaxed) & CLAIMED != 0;
-                if !begun && stand_in.as_ref().is_some_and(|stand_in| stand_in.waits) {
+                if !begun && stand_in.as_ref().is_some_and(StandIn::waits) {
                     place.park_timeout(CALLER_STARVED_AFTER);
                 } else {
                     place.park();
@@ -153,49 +153,6 @@ impl Drop for Kept {
         let registry = unsafe { ManuallyDrop::take(&mut self.0) };
         if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(registry))) {
             discard(payload);
-        }
-    }
-}
-
-/// A thread that waits for a task of a pool in which it is not at work. If the pool has no thread left to run what is
-/// queued, this one is granted a core, once.
-struct StandIn<'a> {
-    registry: &'a Registry,
-    place: &'a Place,
-    waits: bool,
-}
-
-impl<'a> StandIn<'a> {
-    fn enter(registry: &'a Registry, place: &'a Place) -> Self {
-        registry.sleep.stand_in(place.seat());
-        // The task may have been queued, and looked for a thread in vain, before.
-        registry.after_release();
-        StandIn { registry, place, waits: true }
-    }
-
-    /// The core that it was granted, or is lent now, if it `starves`.
-    fn take_core(&mut self, starves: bool) -> Option<usize> {
-        if !self.waits {
-            return None;
-        }
-        let core = match self.place.take_grant() {
-            Some(Grant::Core(core)) => Some(core),
-            Some(Grant::Exit) => unreachable!("a stand-in is not told to end"),
-            None if starves => self.registry.sleep.borrow_for_stand_in(self.place.seat()),
-            None => None,
-        };
-        self.waits = core.is_none();
-        core
-    }
-}
-
-impl Drop for StandIn<'_> {
-    fn drop(&mut self) {
-        if self.waits && !self.registry.sleep.stand_down(self.place.seat()) {
-            match self.place.wait_for_grant() {
-                Grant::Core(core) => self.registry.give_back(core),
-                Grant::Exit => unreachable!("a stand-in is not told to end"),
-            }
         }
     }
 }
