@@ -1,12 +1,11 @@
 //! The items of a stream between being taken and being delivered: at most so many at once.
 
 use crate::cancel::Limit;
-use crate::primitive::{Arc, Flaw, Mutex, WAIT_ROUNDS, back_off, seeded};
+use crate::primitive::{Arc, Flaw, Mutex, WAIT_ROUNDS, back_off, now, seeded};
 use crate::seat::Seat;
 use crate::worker::without_core;
 use std::any::Any;
 use std::collections::VecDeque;
-use std::time::Instant;
 
 /// What has become of an item: its result, or what its closure panicked with.
 pub type Outcome<R> = Result<R, Box<dyn Any + Send>>;
@@ -207,7 +206,7 @@ impl<T, R> Window<T, R> {
                 }
                 match limit.deadline {
                     None => place.park(),
-                    Some(deadline) => place.park_timeout(deadline.saturating_duration_since(Instant::now())),
+                    Some(deadline) => place.park_timeout(deadline.saturating_duration_since(now())),
                 }
             }
         });
