@@ -2,17 +2,18 @@
 
 mod common;
 
-use common::{Case, Witness, deadlock, find_all, play, random};
+use common::{Witness, assertion, cores, deadlock, find_all, play, random};
 use purloin_shuttle::internals::primitive::Flaw;
 use purloin_shuttle::sync::{Barrier, Condvar, Event, Latch, Monitor, Mutex, OnceLock, Queue, Semaphore};
 use purloin_shuttle::{Pool, blocking, join};
+use shuttle::thread::yield_now;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 /// A pool that may have as many threads as it likes: a program whose tasks wait for each other may need them.
 fn pool() -> Pool {
-    Pool::new(1 + (random() % 4) as usize).unwrap()
+    Pool::new(cores()).unwrap()
 }
 
 /// Long or short is the same to the schedule, which says when it is over.
@@ -159,8 +160,8 @@ fn semaphore() {
                 let others = inside.fetch_add(wanted, Relaxed);
                 PERMIT_FOR_TWO.hit_if(others > 0);
                 assert!(others + wanted <= 3, "more permits are out than there are");
-                // A step in which the others may come.
-                let _ = semaphore.available();
+                // Steps in which the others may come.
+                (0..random() % 16).for_each(|_| yield_now());
                 inside.fetch_sub(wanted, Relaxed);
             });
         }
@@ -236,9 +237,8 @@ fn monitor() {
         for mine in [2, 0, 1] {
             let turn = &turn;
             s.spawn(move || {
-                let condition = |mut turn: purloin_shuttle::sync::MonitorState<'_, i32>| {
-                    (*turn == mine).then(|| *turn += 1)
-                };
+                let condition =
+                    |mut turn: purloin_shuttle::sync::MonitorState<'_, i32>| (*turn == mine).then(|| *turn += 1);
                 let mut done = if random() % 2 == 0 { Some(turn.wait_until(condition)) } else { None };
                 while done.is_none() {
                     done = turn.wait_until_for(condition, A_WHILE);
@@ -257,18 +257,20 @@ fn monitor_takes_turns() {
 
 #[test]
 fn mistakes_are_found() {
-    let overdrawn = |flaw| Case { flaw, message: "", within: 4000, program: semaphore };
-    let _ = overdrawn;
     find_all(
         "mistakes_are_found",
         &[
             deadlock(Flaw::HandOverForgetsPrivate, 4000, semaphore),
             deadlock(Flaw::WaitsUnmarked, 4000, semaphore),
-            deadlock(Flaw::LeaverStaysInLine, 4000, semaphore),
-            deadlock(Flaw::ServedTakenForLate, 4000, semaphore),
-            deadlock(Flaw::AnswersOne, 3000, gates),
-            deadlock(Flaw::EntersUnlooked, 3000, gates),
+            assertion(Flaw::LeaverGivesBack, "all permits came back", 4000, semaphore),
+            deadlock(Flaw::LeaverStaysInLine, 4000, queue),
+            assertion(Flaw::ServedTakenForLate, "all permits came back", 4000, semaphore),
+            deadlock(Flaw::AnswersOne, 4000, queue),
+            deadlock(Flaw::WakesBeforeChange, 4000, queue),
+            deadlock(Flaw::EntersUnlooked, 4000, queue),
             deadlock(Flaw::UnlocksBeforeEntering, 4000, buffer),
+            assertion(Flaw::HolderNotCleared, "deadlock: a thread locks again what it holds", 4000, buffer),
+            deadlock(Flaw::OfferNotRepeated, 4000, buffer),
             deadlock(Flaw::MonitorKeepsCall, 3000, monitor),
         ],
     );

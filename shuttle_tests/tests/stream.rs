@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Witness, deadlock, find_all, play, random};
+use common::{Witness, cores, deadlock, find_all, play, random};
 use purloin_shuttle::Pool;
 use purloin_shuttle::internals::primitive::Flaw;
 use shuttle::thread;
@@ -14,7 +14,7 @@ static IN_ANOTHER_ORDER: Witness = Witness::new("results came in another order t
 static LEFT_MIDWAY: Witness = Witness::new("a consumer left while items were out");
 
 fn streams() {
-    let cores = 1 + (random() % 3) as usize;
+    let cores = cores();
     let pool = Pool::builder().cores(cores).max_threads(cores + (random() % 2) as usize).build().unwrap();
     let other = (random() % 2 == 0).then(|| {
         let pool = pool.clone();

@@ -20,7 +20,7 @@ pub const PRIVATE_CAPACITY: usize = 4;
 /// Oldest forks that a worker keeps shared ahead of need.
 pub const RESERVE: usize = 1;
 /// How many items a stand-in for a deque holds at most. A power of two.
-pub const DEQUE_CAPACITY: usize = 64;
+pub const DEQUE_CAPACITY: usize = 32;
 /// How many items a stand-in for an injector takes in its life.
 pub const INJECTOR_CAPACITY: usize = 256;
 /// Bytes of the largest value that shares a chunk with others: as in the library.
@@ -31,8 +31,8 @@ pub const SEARCH_ROUNDS: u32 = 1;
 pub const WAIT_ROUNDS: u32 = 2;
 /// How long a thread waits, parked, for a stolen job before it gives its core to others: as in the library.
 pub const KEEP_CORE: Option<Duration> = Some(Duration::from_micros(100));
-/// Cores beyond its own that a pool may lend to threads that would else wait for ever: few, so that they run out.
-pub const SPARE_CORES: usize = 2;
+/// Cores beyond its own that a pool may lend to threads that would else wait for ever: enough for those of a program.
+pub const SPARE_CORES: usize = 8;
 /// How long a thread in the middle of something waits for a core before it is lent one: as in the library.
 pub const STARVED_AFTER: Duration = Duration::from_millis(1);
 /// The same for an outside caller.

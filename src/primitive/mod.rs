@@ -146,6 +146,12 @@ pub enum Flaw {
     EndsWhileAway,
     /// The last thread of a pool does not tell those who wait for it.
     WatcherForgotten,
+    /// No core is ever lent.
+    NothingLent,
+    /// A lent core that comes back stays counted as lent.
+    LentCoreStaysLent,
+    /// A thread whose nap ends with a core stays listed as asleep.
+    NapperLeftAsleep,
     /// A semaphore's waiter enters the line without marking the word, so that a release does not look there.
     WaitsUnmarked,
     /// A semaphore's release publishes nothing: a relaxed addition.

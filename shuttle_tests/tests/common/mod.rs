@@ -25,6 +25,11 @@ use std::time::{Instant, SystemTime};
 
 pub use purloin_shuttle::internals::primitive::random;
 
+/// How many cores a pool of this schedule has: 1 to 8.
+pub fn cores() -> usize {
+    [1, 2, 2, 3, 4, 4, 6, 8][(random() % 8) as usize]
+}
+
 /// Far more steps than any schedule of a program takes: one that takes more has no end.
 const MOST_STEPS: usize = 300_000;
 
@@ -139,6 +144,16 @@ pub struct Case {
 /// A mistake that leaves everybody waiting.
 pub const fn deadlock(flaw: Flaw, within: u64, program: fn()) -> Case {
     Case { flaw, message: "deadlock! blocked tasks", within, program }
+}
+
+/// A mistake that makes a program's assertion fail, or one of the sources'.
+pub const fn assertion(flaw: Flaw, message: &'static str, within: u64, program: fn()) -> Case {
+    Case { flaw, message, within, program }
+}
+
+/// A mistake that leaves somebody waiting whose time runs out again and again.
+pub const fn endless(flaw: Flaw, within: u64, program: fn()) -> Case {
+    Case { flaw, message: "exceeded max_steps bound", within, program }
 }
 
 /// Says which case a process is to play.
