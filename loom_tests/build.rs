@@ -1,7 +1,9 @@
 //! Selects the modelled primitives for this package only: no global flag reaches other crates.
 
 fn main() {
-    println!("cargo:rustc-check-cfg=cfg(purloin_loom)");
-    println!("cargo:rustc-cfg=purloin_loom");
+    for name in ["purloin_model", "purloin_loom"] {
+        println!("cargo:rustc-cfg={name}");
+    }
+    println!("cargo:rustc-check-cfg=cfg(purloin_model, purloin_loom, purloin_shuttle)");
     println!("cargo:rerun-if-changed=build.rs");
 }

@@ -1,8 +1,8 @@
 #![doc = include_str!("../README.md")]
-#![cfg_attr(not(purloin_loom), warn(missing_debug_implementations))]
+#![cfg_attr(not(purloin_model), warn(missing_debug_implementations))]
 // The models' build opens the inside, which is documented for its readers and not as an interface.
 #![cfg_attr(
-    purloin_loom,
+    purloin_model,
     allow(
         missing_docs,
         dead_code,
@@ -76,7 +76,7 @@ pub use with::With;
 pub mod design {}
 
 /// The inside, for the models.
-#[cfg(purloin_loom)]
+#[cfg(purloin_model)]
 #[doc(hidden)]
 pub mod internals {
     macro_rules! open {

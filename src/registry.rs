@@ -5,7 +5,7 @@ use crate::error::{BuildError, discard, panic_text};
 use crate::job::JobRef;
 use crate::primitive::{
     Arc, AtomicBool, Deque, Flaw, Injector, Mutex, Ordering, Roster, SPARE_CORES, Steal, ThreadHandle, fence,
-    fork_generation, seeded, spawn_thread,
+    fork_generation, now, seeded, spawn_thread,
 };
 use crate::seat::{Place, Seat};
 use crate::sleep::{Sleep, Woken};
@@ -165,7 +165,7 @@ impl Registry {
             match deadline {
                 None => place.park(),
                 Some(deadline) => {
-                    let left = deadline.saturating_duration_since(Instant::now());
+                    let left = deadline.saturating_duration_since(now());
                     if left.is_zero() {
                         self.watchers.lock().retain(|watcher| !Arc::ptr_eq(watcher, place.seat()));
                         return alive;

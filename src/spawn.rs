@@ -2,12 +2,13 @@
 
 use crate::error::JoinError;
 use crate::job::Lineage;
+use crate::primitive::now;
 use crate::registry::Registry;
 use crate::task::{self, Handle, Home};
 use std::any::Any;
 use std::fmt;
 use std::ptr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A detached task belongs to its pool alone. The pointer is followed only by the pool's own threads; anybody else
 /// compares it.
@@ -120,7 +121,7 @@ impl<T: Send> JoinHandle<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn join_timeout(self, timeout: Duration) -> Result<Result<T, JoinError>, Self> {
-        let done = match Instant::now().checked_add(timeout) {
+        let done = match now().checked_add(timeout) {
             Some(deadline) => self.0.wait_until(deadline),
             // Beyond the end of time.
             None => true,

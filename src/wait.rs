@@ -2,7 +2,7 @@
 
 use crate::job::{Helped, Lineage};
 use crate::latch::{Latch, Verdict, Waiter};
-use crate::primitive::{Arc, AtomicUsize, KEEP_CORE, Ordering, Steal, WAIT_ROUNDS, back_off, spin_loop};
+use crate::primitive::{Arc, AtomicUsize, KEEP_CORE, Ordering, Steal, WAIT_ROUNDS, back_off, now, spin_loop};
 use crate::seat::{Seat, with_place};
 use crate::worker::{Worker, without_core, without_core_at};
 use std::time::Instant;
@@ -184,7 +184,7 @@ impl Worker {
 /// Waits until the latch is set, or until the deadline, and tells whether it is set. Runs nothing meanwhile, and a core that
 /// this thread has goes to others.
 pub fn wait_until(latch: &Latch, deadline: Instant) -> bool {
-    if latch.verdict().is_some() || deadline <= Instant::now() {
+    if latch.verdict().is_some() || deadline <= now() {
         return latch.verdict().is_some();
     }
     without_core(|place| {
@@ -194,7 +194,7 @@ pub fn wait_until(latch: &Latch, deadline: Instant) -> bool {
         }
         let mut waits = true;
         while waiter.verdict().is_none() {
-            let left = deadline.saturating_duration_since(Instant::now());
+            let left = deadline.saturating_duration_since(now());
             if !left.is_zero() {
                 place.park_timeout(left);
             } else if waits && latch.retract(&waiter) {

@@ -1,6 +1,6 @@
 //! A thread that tells when a pool has come to a standstill.
 
-use crate::primitive::{Arc, spawn_thread};
+use crate::primitive::{Arc, now, spawn_thread};
 use crate::registry::Registry;
 use crate::seat::with_place;
 use crate::sync::{Snapshot, waiting};
@@ -8,7 +8,7 @@ use std::fmt;
 use std::io;
 use std::iter;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The shortest time between two looks.
 const SHORTEST: Duration = Duration::from_millis(1);
@@ -52,7 +52,7 @@ impl Watchdog {
         let (mut last, mut told) = (None, None);
         loop {
             // A period beyond the end of time has no second look.
-            let next = Instant::now().checked_add(self.period);
+            let next = now().checked_add(self.period);
             if with_place(|place| registry.wait_for_threads(place, next)) == 0 {
                 return;
             }

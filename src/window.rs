@@ -1,14 +1,14 @@
 //! The items of a stream between being taken and being delivered: at most so many at once.
 
 use crate::cancel::Limit;
-use crate::primitive::{Arc, CALLER_STARVED_AFTER, Flaw, Mutex, Tick, WAIT_ROUNDS, back_off, seeded};
+use crate::primitive::{Arc, CALLER_STARVED_AFTER, Flaw, Mutex, Tick, WAIT_ROUNDS, back_off, now, seeded};
 use crate::registry::Registry;
 use crate::seat::Seat;
 use crate::stand_in::StandIn;
 use crate::worker::without_core;
 use std::any::Any;
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What has become of an item: its result, or what its closure panicked with.
 pub type Outcome<R> = Result<R, Box<dyn Any + Send>>;
@@ -243,10 +243,10 @@ impl<T, R> Window<T, R> {
                 if let (Some(registry), Some(core)) = (pool, core) {
                     registry.give_back(core);
                 }
-                let now = Tick::now();
-                if core.is_some() || !now.within(since, LAST_RESORT) {
+                let instant = Tick::now();
+                if core.is_some() || !instant.within(since, LAST_RESORT) {
                     self.starve();
-                } else if unbegun && !lent && !now.within(since, CALLER_STARVED_AFTER) {
+                } else if unbegun && !lent && !instant.within(since, CALLER_STARVED_AFTER) {
                     // Whoever has the cores may be waiting for something that this thread holds.
                     pool.inspect(|registry| registry.wake_with_spare());
                     lent = true;
@@ -272,7 +272,7 @@ impl<T, R> Window<T, R> {
 /// For how long to wait before another look, if something may come that wakes nobody. `unbegun` says that the consumer waits
 /// for somebody to begin, and `lent` that a core was lent for it.
 fn next_look(limit: &Limit, unbegun: bool, lent: bool) -> Option<Duration> {
-    let deadline = limit.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+    let deadline = limit.deadline.map(|deadline| deadline.saturating_duration_since(now()));
     let token = limit.token.as_ref().map(|_| TOKEN_LOOK);
     let starved = unbegun.then_some(if lent { LAST_RESORT } else { CALLER_STARVED_AFTER });
     [deadline, token, starved].into_iter().flatten().min()

@@ -1,28 +1,27 @@
-//! The models' locks. [`Mutex`] is loom's. The other two stand for parking_lot's where they are tried as well as locked: in
-//! loom 0.7.3 a `try_lock` that another thread comes before does not fail but blocks. They are a word with the orderings that
-//! parking_lot has (Acquire to lock, Release to unlock, nothing if it fails) and a queue beside it. Whoever comes may
-//! overtake those who were woken, as there; the lock for readers and writers prefers nobody. No time-out passes: see `model`.
+//! The models' locks. [`Mutex`] is loom's or shuttle's. The other two stand for parking_lot's where they are tried as well as
+//! locked: in loom 0.7.3 a `try_lock` that another thread comes before does not fail but blocks. They are a word with the
+//! orderings that parking_lot has (Acquire to lock, Release to unlock, nothing if it fails) and a queue beside it. Whoever comes
+//! may overtake those who were woken, as there; the lock for readers and writers prefers nobody. Whether a time-out can pass
+//! is the explorer's: see `look_until`.
 
-use super::Ordering;
-use super::atomic::AtomicUsize;
-use loom::cell::UnsafeCell;
-use loom::sync as loomed;
+use super::raw::sync as raw;
+use super::{AtomicUsize, Ordering, UnsafeCell, look_until};
 use std::ops::{Deref, DerefMut};
 use std::sync::PoisonError;
 use std::time::Instant;
 
-/// loom's mutex, without poisoning.
+/// The explorer's mutex, without poisoning.
 #[derive(Debug)]
-pub struct Mutex<T>(loomed::Mutex<T>);
+pub struct Mutex<T>(raw::Mutex<T>);
 
 impl<T> Mutex<T> {
     /// An unlocked mutex.
     pub fn new(value: T) -> Self {
-        Mutex(loomed::Mutex::new(value))
+        Mutex(raw::Mutex::new(value))
     }
 
     /// Locks.
-    pub fn lock(&self) -> loomed::MutexGuard<'_, T> {
+    pub fn lock(&self) -> raw::MutexGuard<'_, T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -30,13 +29,13 @@ impl<T> Mutex<T> {
 /// Where threads wait for a word to change.
 #[derive(Debug)]
 struct Queue {
-    threads: loomed::Mutex<()>,
-    changed: loomed::Condvar,
+    threads: raw::Mutex<()>,
+    changed: raw::Condvar,
 }
 
 impl Queue {
     fn new() -> Self {
-        Queue { threads: loomed::Mutex::new(()), changed: loomed::Condvar::new() }
+        Queue { threads: raw::Mutex::new(()), changed: raw::Condvar::new() }
     }
 
     /// Waits until `try_take`, which says in the word that somebody waits, is true.
@@ -67,7 +66,7 @@ pub struct TimedMutex<T> {
     value: UnsafeCell<T>,
 }
 
-// SAFETY: the value is reached by the holder of the lock only; loom checks that.
+// SAFETY: the value is reached by the holder of the lock only, as loom checks.
 unsafe impl<T: Send> Sync for TimedMutex<T> {}
 
 /// The right to a [`TimedMutex`]'s value.
@@ -93,9 +92,9 @@ impl<T> TimedMutex<T> {
         taken.is_ok().then(|| TimedMutexGuard(self))
     }
 
-    /// Locks, however long it takes.
-    pub fn try_lock_until(&self, _deadline: Instant) -> Option<TimedMutexGuard<'_, T>> {
-        Some(self.lock())
+    /// Locks, by that time if time passes in this model.
+    pub fn try_lock_until(&self, deadline: Instant) -> Option<TimedMutexGuard<'_, T>> {
+        look_until(Some(deadline), || self.try_lock(), || self.lock())
     }
 
     /// The value, without locking.
@@ -151,7 +150,7 @@ pub struct RwLock<T> {
 const WRITER: usize = 1 << 8;
 const WAITED: usize = 1 << 9;
 
-// SAFETY: the value is reached by readers, or by a writer only; loom checks that.
+// SAFETY: the value is reached by readers, or by a writer only, as loom checks.
 unsafe impl<T: Send + Sync> Sync for RwLock<T> {}
 
 /// The right to read an [`RwLock`]'s value.
@@ -224,14 +223,14 @@ impl<T> RwLock<T> {
         self.add_writer().then(|| RwLockWriteGuard(self))
     }
 
-    /// Locks for reading, however long it takes.
-    pub fn try_read_until(&self, _deadline: Instant) -> Option<RwLockReadGuard<'_, T>> {
-        Some(self.read())
+    /// Locks for reading, by that time if time passes.
+    pub fn try_read_until(&self, deadline: Instant) -> Option<RwLockReadGuard<'_, T>> {
+        look_until(Some(deadline), || self.try_read(), || self.read())
     }
 
-    /// Locks for writing, however long it takes.
-    pub fn try_write_until(&self, _deadline: Instant) -> Option<RwLockWriteGuard<'_, T>> {
-        Some(self.write())
+    /// Locks for writing, by that time if time passes.
+    pub fn try_write_until(&self, deadline: Instant) -> Option<RwLockWriteGuard<'_, T>> {
+        look_until(Some(deadline), || self.try_write(), || self.write())
     }
 
     /// The value, without locking.

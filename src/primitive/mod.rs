@@ -1,30 +1,55 @@
-//! The only door to the world of threads and shared memory: std, parking_lot and crossbeam in the library, loom in the
-//! models. Nothing above this module names `std::sync::atomic`, `std::thread` or `parking_lot` (a test greps for it),
-//! so a protocol cannot use a primitive that the models do not see.
+//! The only door to the world of threads and shared memory: std, parking_lot and crossbeam in the library, loom or shuttle
+//! in the models. Nothing above this module names `std::sync::atomic`, `std::thread` or `parking_lot`, or looks at std's
+//! clock (a test greps for it), so a protocol cannot use a primitive that the models do not see.
 //!
-//! Both halves offer the same names with the same meaning; what differs is said where it does.
+//! All of them offer the same names with the same meaning; what differs is said where it does.
+
+#[cfg(not(purloin_model))]
+mod real;
+#[cfg(not(purloin_model))]
+pub use real::*;
 
 #[cfg(not(purloin_loom))]
-mod real;
+mod plain;
 #[cfg(not(purloin_loom))]
-pub use real::*;
+pub use plain::*;
+
+#[cfg(purloin_model)]
+mod locks;
+#[cfg(purloin_model)]
+mod model;
+#[cfg(purloin_model)]
+mod standin;
+#[cfg(purloin_model)]
+pub use locks::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard, TimedMutex, TimedMutexGuard};
+#[cfg(purloin_model)]
+pub use model::*;
+#[cfg(purloin_model)]
+pub use standin::{Bug, Deque, Injector, Stealer};
 
 #[cfg(purloin_loom)]
 mod atomic;
 #[cfg(purloin_loom)]
-mod locks;
-#[cfg(purloin_loom)]
-mod model;
+mod in_loom;
 #[cfg(purloin_loom)]
 mod site;
 #[cfg(purloin_loom)]
-mod standin;
+pub(crate) use ::loom as raw;
+#[cfg(purloin_loom)]
+use in_loom::look_until;
+#[cfg(purloin_loom)]
+pub use in_loom::*;
 #[cfg(purloin_loom)]
 use model::seeded_flaw;
-#[cfg(purloin_loom)]
-pub use model::*;
-#[cfg(purloin_loom)]
-pub use standin::{Bug, Deque, Injector, Stealer};
+
+#[cfg(purloin_shuttle)]
+mod in_shuttle;
+#[cfg(purloin_shuttle)]
+pub(crate) use ::shuttle as raw;
+#[cfg(purloin_shuttle)]
+use in_shuttle::look_until;
+#[cfg(purloin_shuttle)]
+pub use in_shuttle::*;
 
 mod number;
 pub use number::{name_of_thread, thread_number};
@@ -37,7 +62,7 @@ pub use std::sync::atomic::Ordering;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flaw {
     /// None here: the mistake is in what the model does with this library.
-    #[cfg(purloin_loom)]
+    #[cfg(purloin_model)]
     OfTheUser,
     /// `Latch::set` uses the latch after the swap that sets it.
     LatchTouchedAfterSet,
@@ -121,6 +146,12 @@ pub enum Flaw {
     EndsWhileAway,
     /// The last thread of a pool does not tell those who wait for it.
     WatcherForgotten,
+    /// No core is ever lent.
+    NothingLent,
+    /// A lent core that comes back stays counted as lent.
+    LentCoreStaysLent,
+    /// A thread whose nap ends with a core stays listed as asleep.
+    NapperLeftAsleep,
     /// A semaphore's waiter enters the line without marking the word, so that a release does not look there.
     WaitsUnmarked,
     /// A semaphore's release publishes nothing: a relaxed addition.

@@ -1,57 +1,21 @@
-//! The primitives of the models: loom's, and stand-ins for what loom has no counterpart of.
-//!
-//! Differences that are meant: a park with a time-out is a park without one, so that no time-out can hide a lost
-//! wake-up; the clock stands still; capacities and rounds are as small as they can be.
+//! What the models' primitives have in common, whether loom explores them or shuttle plays them: stand-ins for what both
+//! have no counterpart of, over what both have (`raw`).
 
-use super::{Arc, Flaw};
+use super::{Arc, Flaw, look_until, note, now, raw};
+use raw::sync::{Condvar, Mutex as RawMutex};
 use std::io;
-use std::thread::panicking;
-use std::time::{Duration, Instant};
+use std::mem;
+use std::time::Duration;
 
-pub use super::atomic::{AtomicBool, AtomicPtr, AtomicUsize};
-pub use super::site::{fence, note};
-pub use loom::cell::UnsafeCell;
-pub use loom::thread::yield_now;
-pub use loom::thread::yield_now as spin_loop;
+pub use raw::sync::MutexGuard;
+pub use raw::thread::yield_now;
+pub use raw::thread::yield_now as spin_loop;
 pub use std::sync::OnceLock;
 
-pub use super::locks::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard, TimedMutex, TimedMutexGuard};
-use loom::sync::{Condvar, Mutex as LoomMutex};
-
-pub use loom::sync::MutexGuard;
-
-/// An `Arc` whose counts loom sees: for what is freed by whoever comes last.
-pub use loom::sync::Arc as TrackedArc;
-
-/// Pending forks that a worker keeps to itself; a power of two.
-pub const PRIVATE_CAPACITY: usize = 4;
-/// Oldest forks that a worker keeps shared ahead of need.
-pub const RESERVE: usize = 1;
 /// Tasks that move from the young end of a scope's bag to the old one at once.
 pub const MOVED_AT_ONCE: usize = 2;
-/// Bytes of a chunk of memory for tasks; loom's atomics are large.
+/// Bytes of a chunk of memory for tasks; the models' atomics are large.
 pub const CHUNK: usize = 1 << 10;
-/// Tasks have memory of their own here, so that the models see the life of each. Chunks have a model of their own.
-pub const LARGEST_IN_CHUNK: usize = 0;
-/// Rounds of looking at every source before a worker without work sleeps.
-pub const SEARCH_ROUNDS: u32 = 1;
-/// Rounds of looking at an awaited latch before the thread parks.
-pub const WAIT_ROUNDS: u32 = 1;
-/// In the models a waiter gives its core up as soon as it parks.
-pub const KEEP_CORE: Option<Duration> = None;
-/// No cores are lent in the models: a wait there has no time-out.
-pub const SPARE_CORES: usize = 0;
-/// Without meaning here.
-pub const STARVED_AFTER: Duration = Duration::ZERO;
-/// Without meaning here.
-pub const CALLER_STARVED_AFTER: Duration = Duration::ZERO;
-/// Useless wakes in a row after which waking becomes lazy: never, since a nap has no end here.
-pub const PATIENCE: u32 = u32::MAX;
-
-/// Only waits for locks are entered in the wait-for graph.
-pub const WAITS_NOTED: bool = false;
-/// Looks at a lock before the thread blocks.
-pub const BLOCK_ROUNDS: u32 = 0;
 
 std::thread_local! {
     /// All threads of a model run on one thread of the operating system, and each test on its own.
@@ -64,6 +28,7 @@ pub fn seeded(flaw: Flaw) -> bool {
 }
 
 /// Which mistake is built in.
+#[cfg(purloin_loom)]
 pub(super) fn seeded_flaw() -> Option<Flaw> {
     SEEDED.get()
 }
@@ -92,7 +57,7 @@ pub fn pause(_round: u32) {
     yield_now();
 }
 
-/// No padding: addresses do not matter to loom.
+/// No padding: addresses do not matter here.
 #[derive(Debug, Default)]
 pub struct CachePadded<T>(T);
 
@@ -112,7 +77,7 @@ impl<T> std::ops::Deref for CachePadded<T> {
 
 #[derive(Debug)]
 struct ParkState {
-    token: LoomMutex<bool>,
+    token: RawMutex<bool>,
     arrived: Condvar,
 }
 
@@ -129,7 +94,7 @@ pub struct Unparker(Arc<ParkState>);
 impl Parker {
     /// A place without a token.
     pub fn new() -> Self {
-        Parker(Arc::new(ParkState { token: LoomMutex::new(false), arrived: Condvar::new() }))
+        Parker(Arc::new(ParkState { token: RawMutex::new(false), arrived: Condvar::new() }))
     }
 
     /// The waker's side.
@@ -146,9 +111,10 @@ impl Parker {
         *token = false;
     }
 
-    /// The same: see the module's comment.
-    pub fn park_timeout(&self, _timeout: Duration) {
-        self.park();
+    /// The same, for that time at most if time passes in this model.
+    pub fn park_timeout(&self, timeout: Duration) {
+        let take = || mem::take(&mut *self.0.token.lock().unwrap()).then_some(());
+        look_until(now().checked_add(timeout), take, || self.park());
     }
 }
 
@@ -160,88 +126,18 @@ impl Unparker {
     }
 }
 
-/// Marks memory whose end of life is part of a protocol: a use after the end, or beside it, is a data race to loom, and
-/// an end that never comes is a leak. A panic on its way through frames counts for nothing.
-#[derive(Debug)]
-pub struct Alive {
-    uses: UnsafeCell<()>,
-    /// 0: alive; 1: ended; 2: dropped. Not modelled.
-    state: std::sync::atomic::AtomicUsize,
-    _leak: loom::alloc::Track<()>,
-}
-
-impl Alive {
-    /// A mark on live memory.
-    pub fn new() -> Self {
-        Alive {
-            uses: UnsafeCell::new(()),
-            state: std::sync::atomic::AtomicUsize::new(0),
-            _leak: loom::alloc::Track::new(()),
-        }
-    }
-
-    /// Says that the memory is used now.
-    pub fn touch(&self) {
-        if !panicking() {
-            self.uses.with(|_| ());
-            assert_eq!(self.state.load(super::Ordering::Relaxed), 0, "used after its end");
-        }
-    }
-
-    /// Says that the memory goes away now.
-    pub fn end(&self) {
-        if !panicking() {
-            self.uses.with_mut(|_| ());
-            assert_eq!(self.state.swap(1, super::Ordering::Relaxed), 0, "ended after its end");
-        }
-    }
-}
-
-impl Drop for Alive {
-    /// The end at the latest.
-    fn drop(&mut self) {
-        if !panicking() {
-            if self.state.load(super::Ordering::Relaxed) == 0 {
-                self.uses.with_mut(|_| ());
-            }
-            assert_ne!(self.state.swap(2, super::Ordering::Relaxed), 2, "dropped twice");
-        }
-    }
-}
-
-/// A point in time that never passes.
-#[derive(Clone, Copy, Debug)]
-pub struct Tick;
-
-impl Tick {
-    /// Now.
-    pub fn now() -> Tick {
-        Tick
-    }
-
-    /// Never: sharing stays cheap, so the reserve stays full.
-    pub fn within(self, _earlier: Tick, _span: Duration) -> bool {
-        false
-    }
-
-    /// Never: a deadline that matters is another thread of the model.
-    pub fn is_past(self, _time: Instant) -> bool {
-        false
-    }
-}
-
 /// Starts a modelled thread.
 pub fn spawn_thread(
     _name: String,
     _stack_size: Option<usize>,
     body: impl FnOnce() + Send + 'static,
 ) -> io::Result<ThreadHandle> {
-    Ok(ThreadHandle(loom::thread::spawn(body)))
+    Ok(ThreadHandle(raw::thread::spawn(body)))
 }
 
 /// A started thread, to be joined.
 #[derive(Debug)]
-pub struct ThreadHandle(loom::thread::JoinHandle<()>);
+pub struct ThreadHandle(raw::thread::JoinHandle<()>);
 
 impl ThreadHandle {
     /// Waits until the thread has ended.
@@ -267,21 +163,21 @@ pub fn thread_name() -> Option<String> {
 
 macro_rules! shared_static {
     ($(#[$doc:meta])* static $name:ident: $type:ty = $value:expr;) => {
-        loom::lazy_static! { $(#[$doc])* static ref $name: $type = $value; }
+        $crate::primitive::raw::lazy_static! { $(#[$doc])* static ref $name: $type = $value; }
     };
 }
 pub(crate) use shared_static;
 
 macro_rules! thread_cell {
     ($(#[$doc:meta])* static $name:ident: $type:ty = $value:expr;) => {
-        loom::thread_local! { $(#[$doc])* static $name: std::cell::Cell<$type> = std::cell::Cell::new($value); }
+        $crate::primitive::raw::thread_local! { $(#[$doc])* static $name: std::cell::Cell<$type> = std::cell::Cell::new($value); }
     };
 }
 pub(crate) use thread_cell;
 
 macro_rules! thread_value {
     ($(#[$doc:meta])* static $name:ident: $type:ty = $value:expr;) => {
-        loom::thread_local! { $(#[$doc])* static $name: $type = $value; }
+        $crate::primitive::raw::thread_local! { $(#[$doc])* static $name: $type = $value; }
     };
 }
 pub(crate) use thread_value;

@@ -19,14 +19,11 @@
 //! accesses than that (Le, Pop, Cohen, Zappa Nardelli: Correct and Efficient Work-Stealing for Weak Memory Models).
 
 use super::Ordering::{Acquire, Relaxed, Release, SeqCst};
-use super::{Arc, AtomicUsize, Steal, fence, yield_now};
+use super::{Arc, AtomicUsize, DEQUE_CAPACITY, INJECTOR_CAPACITY, Steal, fence, yield_now};
 use std::array;
 use std::cell::Cell;
 use std::marker::PhantomData;
 use std::sync::Mutex;
-
-/// How many items a deque holds at most, and how many an injector takes in its life. A power of two.
-const CAPACITY: usize = 8;
 
 /// A mistake built in on request, so that the models can show that they would find it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,14 +94,14 @@ struct Ring<T> {
     front: AtomicUsize,
     /// Behind the youngest item. Written by the owner only.
     back: AtomicUsize,
-    slots: [AtomicUsize; CAPACITY],
+    slots: [AtomicUsize; DEQUE_CAPACITY],
     tickets: Tickets<T>,
     bug: Option<Bug>,
 }
 
 impl<T> Ring<T> {
     fn slot(&self, index: usize) -> &AtomicUsize {
-        &self.slots[index % CAPACITY]
+        &self.slots[index % DEQUE_CAPACITY]
     }
 }
 
@@ -122,7 +119,7 @@ pub struct Deque<T> {
 
 impl<T: Copy> Deque<T> {
     /// How many items fit in.
-    pub const CAPACITY: usize = CAPACITY;
+    pub const CAPACITY: usize = DEQUE_CAPACITY;
 
     /// An empty deque.
     pub fn new() -> Self {
@@ -153,8 +150,8 @@ impl<T: Copy> Deque<T> {
         // Acquire, with the thief's exchange of `front`: the thief has read the slot before it is written again.
         let front = ring.front.load(Acquire);
         assert!(
-            distance(front, back) < CAPACITY as isize,
-            "the modelled deque is full: it holds {CAPACITY} items (the real one grows)",
+            distance(front, back) < DEQUE_CAPACITY as isize,
+            "the modelled deque is full: it holds {DEQUE_CAPACITY} items (the real one grows)",
         );
         // Relaxed: published by the fence.
         ring.slot(back).store(ring.tickets.issue(item), Relaxed);
@@ -305,7 +302,7 @@ pub struct Injector<T> {
     head: AtomicUsize,
     /// The slot that the next item goes to. Moves up only, by an exchange: who moves it then writes the slot.
     tail: AtomicUsize,
-    slots: [Slot; CAPACITY],
+    slots: [Slot; INJECTOR_CAPACITY],
     tickets: Tickets<T>,
     bug: Option<Bug>,
 }
@@ -347,8 +344,8 @@ impl<T: Copy> Injector<T> {
         let mut tail = self.tail.load(Acquire);
         loop {
             assert!(
-                tail < CAPACITY,
-                "the modelled injector is used up: it takes {CAPACITY} items in all (the real one grows)",
+                tail < INJECTOR_CAPACITY,
+                "the modelled injector is used up: it takes {INJECTOR_CAPACITY} items in all (the real one grows)",
             );
             if has(self.bug, Bug::InjectWithoutExchange) {
                 self.tail.store(tail + 1, Relaxed);

@@ -124,7 +124,7 @@ impl Lot {
         {
             seat.grant(Grant::Core(core));
         } else if core >= self.cores {
-            self.lent -= 1;
+            self.lent -= usize::from(!seeded(Flaw::LentCoreStaysLent));
             self.spare.push(core);
             if let Some(own) = self.withheld.pop() {
                 self.pass_on(own);

@@ -92,7 +92,7 @@ impl Sleep {
     fn lend(&self, queue: impl Fn(&mut Lot) -> &mut VecDeque<Arc<Seat>>, seat: &Arc<Seat>) -> Option<usize> {
         let mut lot = self.lot.lock();
         let place = queue(&mut lot).iter().position(|other| Arc::ptr_eq(other, seat))?;
-        let core = lot.spare.pop()?;
+        let core = lot.spare.pop().filter(|_| !seeded(Flaw::NothingLent))?;
         queue(&mut lot).remove(place);
         lot.lent += 1;
         self.refresh(&lot);
@@ -212,7 +212,9 @@ impl Sleep {
         let wanted = self.skipped.swap(false, Ordering::Relaxed);
         let core = if wanted { lot.idle.pop() } else { None };
         if core.is_some() {
-            lot.standby.retain(|other| !Arc::ptr_eq(other, seat));
+            if !seeded(Flaw::NapperLeftAsleep) {
+                lot.standby.retain(|other| !Arc::ptr_eq(other, seat));
+            }
             self.searching.fetch_add(1, Ordering::Relaxed);
         }
         self.refresh(&lot);

@@ -2,7 +2,7 @@
 
 use super::line::{Line, What, wait};
 use super::mutex::MutexGuard;
-use crate::primitive::{self, Flaw, const_in_library, seeded};
+use crate::primitive::{self, Flaw, const_in_library, now, seeded};
 use crate::seat::with_place;
 use std::fmt;
 use std::panic::Location;
@@ -150,7 +150,7 @@ impl Condvar {
         timeout: Duration,
     ) -> (MutexGuard<'a, T>, WaitTimeoutResult) {
         let mutex = MutexGuard::mutex(&guard);
-        let notified = self.wait_until(guard, Instant::now().checked_add(timeout), Location::caller());
+        let notified = self.wait_until(guard, now().checked_add(timeout), Location::caller());
         (mutex.lock_as("Mutex"), WaitTimeoutResult(!notified))
     }
 

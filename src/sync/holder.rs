@@ -2,7 +2,7 @@
 
 use super::graph;
 use super::line::What;
-use crate::primitive::{AtomicPtr, AtomicUsize, BLOCK_ROUNDS, Flaw, Ordering, pause, seeded, thread_number};
+use crate::primitive::{AtomicPtr, AtomicUsize, BLOCK_ROUNDS, Flaw, Ordering, now, pause, seeded, thread_number};
 use crate::seat::with_place;
 use crate::worker::{try_settle, without_core_at};
 use std::panic::Location;
@@ -85,7 +85,7 @@ pub fn acquire(wish: &Wish<'_>, step: &mut dyn FnMut(Step) -> bool) -> bool {
     if looks(step) {
         return true;
     }
-    if wish.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+    if wish.deadline.is_some_and(|deadline| deadline <= now()) {
         return false;
     }
     with_place(|place| {

@@ -1,7 +1,7 @@
 //! Threads that wait in line for a primitive of this module, first come first served.
 
 use super::graph;
-use crate::primitive::{Arc, AtomicBool, BLOCK_ROUNDS, Flaw, Ordering, WAITS_NOTED, pause, seeded};
+use crate::primitive::{Arc, AtomicBool, BLOCK_ROUNDS, Flaw, Ordering, WAITS_NOTED, now, pause, seeded};
 use crate::seat::{Place, Seat};
 use crate::worker::without_core_at;
 use std::collections::VecDeque;
@@ -141,7 +141,7 @@ impl Call {
 
 /// When a wait that may last so long ends. One too long to be told ends never.
 pub fn deadline(timeout: Option<Duration>) -> Option<Instant> {
-    timeout.and_then(|timeout| Instant::now().checked_add(timeout))
+    timeout.and_then(|timeout| now().checked_add(timeout))
 }
 
 /// Waits for the condition for a moment, with the core kept: for a thread that would rather not enter a line at all.
@@ -159,7 +159,7 @@ pub fn wait(place: &Place, call: &Call, deadline: Option<Instant>, what: What) -
         }
         pause(round);
     }
-    if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+    if deadline.is_some_and(|deadline| deadline <= now()) {
         return call.is_answered();
     }
     let noted = WAITS_NOTED.then(|| graph::note(what, deadline.is_some()));
@@ -173,7 +173,7 @@ pub fn wait(place: &Place, call: &Call, deadline: Option<Instant>, what: What) -
             match deadline {
                 None => place.park(),
                 Some(deadline) => {
-                    let left = deadline.saturating_duration_since(Instant::now());
+                    let left = deadline.saturating_duration_since(now());
                     if left.is_zero() {
                         return call.is_answered();
                     }

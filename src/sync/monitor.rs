@@ -2,7 +2,7 @@
 
 use super::line::{Call, Line, What, wait};
 use super::mutex::{Mutex, MutexGuard};
-use crate::primitive::{Arc, Flaw, const_in_library, seeded};
+use crate::primitive::{Arc, Flaw, const_in_library, now, seeded};
 use crate::seat::{Place, with_place};
 use std::fmt;
 use std::ops::{Deref, DerefMut};
@@ -194,7 +194,7 @@ impl<T> Monitor<T> {
         condition: impl FnMut(MonitorState<'_, T>) -> Option<R>,
         timeout: Duration,
     ) -> Option<R> {
-        self.wait(condition, Instant::now().checked_add(timeout))
+        self.wait(condition, now().checked_add(timeout))
     }
 
     #[track_caller]

@@ -2,7 +2,7 @@
 
 use super::holder::{Holder, Step, Wish, acquire};
 use super::line::What;
-use crate::primitive::{self, Flaw, const_in_library, seeded};
+use crate::primitive::{self, Flaw, const_in_library, now, seeded};
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
@@ -129,7 +129,7 @@ impl<T> Mutex<T> {
         match self.value.try_lock() {
             Some(value) => Some(self.guard(value, at)),
             // A deadline beyond the end of time is none.
-            None => self.lock_slow("Mutex", at, Instant::now().checked_add(timeout)),
+            None => self.lock_slow("Mutex", at, now().checked_add(timeout)),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::holder::{Holder, Step, Wish, acquire};
 use super::line::What;
-use crate::primitive::{self, const_in_library};
+use crate::primitive::{self, const_in_library, now};
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
@@ -103,7 +103,7 @@ impl<T> RwLock<T> {
     #[track_caller]
     pub fn try_read_for(&self, timeout: Duration) -> Option<RwLockReadGuard<'_, T>> {
         let at = Location::caller();
-        self.try_read().or_else(|| self.read_slow(at, Instant::now().checked_add(timeout)))
+        self.try_read().or_else(|| self.read_slow(at, now().checked_add(timeout)))
     }
 
     #[cold]
@@ -176,7 +176,7 @@ impl<T> RwLock<T> {
         let at = Location::caller();
         match self.value.try_write() {
             Some(value) => Some(self.writer(value, at)),
-            None => self.write_slow(at, Instant::now().checked_add(timeout)),
+            None => self.write_slow(at, now().checked_add(timeout)),
         }
     }
 

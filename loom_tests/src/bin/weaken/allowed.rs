@@ -14,6 +14,9 @@ pub struct Allowed {
     /// Sites that no model executes.
     #[serde(default)]
     pub unexecuted: Vec<Unexecuted>,
+    /// Mistakes that no model plays.
+    #[serde(default)]
+    pub unplayed: Vec<Unplayed>,
 }
 
 /// One weakened ordering.
@@ -33,6 +36,14 @@ pub struct Unexecuted {
     pub reason: String,
 }
 
+/// One mistake.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Unplayed {
+    pub flaw: String,
+    pub reason: String,
+}
+
 impl Allowed {
     /// Reads it.
     pub fn read(path: &Path) -> Result<Self, String> {
@@ -44,6 +55,11 @@ impl Allowed {
     pub fn survivor(&self, site: &str, mutant: &str) -> Option<&str> {
         let found = self.survivor.iter().find(|entry| entry.site == site && entry.mutant == mutant);
         found.map(|entry| entry.reason.as_str())
+    }
+
+    /// Why that mistake need not be played.
+    pub fn unplayed(&self, flaw: &str) -> Option<&str> {
+        self.unplayed.iter().find(|entry| entry.flaw == flaw).map(|entry| entry.reason.as_str())
     }
 
     /// Why that site need not be executed.
