@@ -143,6 +143,10 @@ pub enum Flaw {
     ChangeRelaxed,
     /// A thread enters the line without another look at what it waits for, under the lock.
     EntersUnlooked,
+    /// A segment of a queue is used again while a value is read from it.
+    SegmentReusedEarly,
+    /// A value's stamp in a queue does not publish the value.
+    StampRelaxed,
     /// An initialiser that panics answers nobody.
     PanicForgetsWaiters,
     /// A thread that blocks on a lock keeps its core.

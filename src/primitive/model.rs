@@ -15,7 +15,7 @@ pub use loom::thread::yield_now;
 pub use loom::thread::yield_now as spin_loop;
 pub use std::sync::OnceLock;
 
-pub use super::locks::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard, TimedMutex, TimedMutexGuard};
+pub use super::locks::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use loom::sync::{Condvar, Mutex as LoomMutex};
 
 pub use loom::sync::MutexGuard;
@@ -48,6 +48,8 @@ pub const CALLER_STARVED_AFTER: Duration = Duration::ZERO;
 /// Useless wakes in a row after which waking becomes lazy: never, since a nap has no end here.
 pub const PATIENCE: u32 = u32::MAX;
 
+/// So few that models get beyond them.
+pub const SEGMENT: usize = 2;
 /// Only waits for locks are entered in the wait-for graph.
 pub const WAITS_NOTED: bool = false;
 /// Looks at a lock before the thread blocks.

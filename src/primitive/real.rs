@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 pub use crossbeam_utils::CachePadded;
 pub use crossbeam_utils::sync::{Parker, Unparker};
-pub use parking_lot::{Mutex as TimedMutex, MutexGuard as TimedMutexGuard};
 pub use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub use std::hint::spin_loop;
 /// An `Arc` whose counts the models see: for what is freed by whoever comes last.
@@ -42,6 +41,8 @@ pub const STARVED_AFTER: Duration = Duration::from_millis(1);
 pub const CALLER_STARVED_AFTER: Duration = Duration::from_millis(10);
 /// Useless wakes in a row after which waking becomes lazy.
 pub const PATIENCE: u32 = 3;
+/// Values of a queue that share an allocation; a power of two.
+pub const SEGMENT: usize = 32;
 
 /// Whether every wait is entered in the wait-for graph, or only those for locks.
 pub const WAITS_NOTED: bool = true;

@@ -23,6 +23,7 @@ mod once;
 mod queue;
 mod queue_error;
 mod rwlock;
+mod segments;
 mod semaphore;
 mod timed_out;
 
