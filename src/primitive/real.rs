@@ -42,7 +42,7 @@ pub const CALLER_STARVED_AFTER: Duration = Duration::from_millis(10);
 /// Useless wakes in a row after which waking becomes lazy.
 pub const PATIENCE: u32 = 3;
 /// Values of a queue that share an allocation; a power of two.
-pub const SEGMENT: usize = 32;
+pub const SEGMENT: usize = 64;
 
 /// Whether every wait is entered in the wait-for graph, or only those for locks.
 pub const WAITS_NOTED: bool = true;
@@ -71,12 +71,12 @@ pub fn back_off(round: u32) {
     }
 }
 
-/// Waits a little before another look at something that blocks: as parking_lot does, 1, 2 and 4 pauses, and from then on
+/// Waits a little before another look at something that blocks: as parking_lot does, 2, 4 and 8 pauses, and from then on
 /// until the operating system has let others run.
 #[inline]
 pub fn pause(round: u32) {
     if round < 3 {
-        (0..1 << round).for_each(|_| spin_loop());
+        (0..2 << round).for_each(|_| spin_loop());
     } else {
         yield_now();
     }
