@@ -9,7 +9,7 @@ mod stage;
 use common::Bound;
 use purloin_loom::internals::primitive::{Arc, Flaw, UnsafeCell};
 use purloin_loom::sync::{Closed, PopTimeoutError, PushTimeoutError, Queue};
-use stage::{BOUND, Case, Role, Seen, Tally, explore, play, role};
+use stage::{BOUND, Case, Role, Seen, Tally, before, explore, play, role};
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -30,6 +30,15 @@ type Popped = Arc<Mutex<Vec<usize>>>;
 
 fn note(popped: &Popped, value: usize) {
     popped.lock().unwrap().push(value);
+}
+
+/// A queue through which a value has passed, so that what the first one finds is there: nothing of this is explored.
+fn used<T>(queue: Queue<T>, value: T) -> Arc<Queue<T>> {
+    before(|| {
+        assert!(queue.push(value).is_ok());
+        assert!(queue.pop().is_ok());
+    });
+    Arc::new(queue)
 }
 
 /// One thread pushes three values through a queue of one, another pops two: the third is dropped with the queue.
@@ -69,7 +78,7 @@ fn values_pass_in_order() {
 
 /// Two threads pop one value each, and a third pushes both.
 fn two_poppers(main: usize, seen: Seen) {
-    let queue = Arc::new(Queue::unbounded());
+    let queue = used(Queue::unbounded(), 9);
     let popped = Popped::default();
     let popper = |number: usize| {
         let (queue, popped) = (Arc::clone(&queue), Arc::clone(&popped));
@@ -98,7 +107,7 @@ fn each_value_goes_to_one() {
 /// One thread waits for a value, another for room, in two queues, until both are closed.
 fn closed(main: usize, seen: Seen) {
     let queues = Arc::new((Queue::<usize>::unbounded(), Queue::bounded(1)));
-    assert!(queues.1.push(0).is_ok());
+    before(|| assert!(queues.1.push(0).is_ok()));
     let refused = Tally::default();
     let roles: [Role; 3] = [
         {
@@ -164,7 +173,7 @@ fn closing_refuses_both() {
 
 /// One thread pushes, one closes, one pops to the end: a value is popped if its push said so, and only then.
 fn pushed_and_closed(main: usize, seen: Seen) {
-    let queue = Arc::new(Queue::unbounded());
+    let queue = used(Queue::unbounded(), 9);
     let (pushed, popped) = (Tally::default(), Popped::default());
     let roles: [Role; 3] = [
         {
@@ -198,7 +207,7 @@ fn closing_loses_no_value() {
 
 /// A thread gives up just as a value comes, and another waits behind it. Who pops the value before the other puts it back.
 fn late_popper(main: usize, seen: Seen) {
-    let queue = Arc::new(Queue::unbounded());
+    let queue = used(Queue::unbounded(), 9);
     let roles: [Role; 3] = [
         {
             let queue = Arc::clone(&queue);
@@ -232,7 +241,7 @@ fn nobody_waits_beside_a_value() {
 /// A thread gives up just as room is made, and another waits for it behind: that one gets it.
 fn late_pusher(main: usize, seen: Seen) {
     let queue = Arc::new(Queue::bounded(1));
-    assert!(queue.push(0).is_ok());
+    before(|| assert!(queue.push(0).is_ok()));
     let roles: [Role; 3] = [
         {
             let queue = Arc::clone(&queue);
@@ -274,7 +283,7 @@ unsafe impl Sync for Work {}
 
 fn all_done(main: usize, seen: Seen) {
     let work = Arc::new(Work { queue: Queue::unbounded(), done: UnsafeCell::new(false) });
-    assert!(work.queue.push(()).is_ok());
+    before(|| assert!(work.queue.push(()).is_ok()));
     let finisher = || {
         let work = Arc::clone(&work);
         role(move || {

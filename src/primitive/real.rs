@@ -71,12 +71,12 @@ pub fn back_off(round: u32) {
     }
 }
 
-/// Waits a little before another look at something that blocks: as parking_lot does, 2, 4 and 8 pauses, and from then on
+/// Waits a little before another look at something that blocks: 1, 2 and 4 pauses, and from then on
 /// until the operating system has let others run.
 #[inline]
 pub fn pause(round: u32) {
     if round < 3 {
-        (0..2 << round).for_each(|_| spin_loop());
+        (0..1 << round).for_each(|_| spin_loop());
     } else {
         yield_now();
     }
