@@ -76,6 +76,35 @@ fn values_pass_in_order() {
     explore("queue: through one", BOUND, 50, &[0, 1], outcomes, through_one);
 }
 
+/// One thread takes the last value of a segment while another goes on to the next, for which the same memory may do.
+fn on_to_the_next(main: usize, seen: Seen) {
+    let queue = Arc::new(Queue::unbounded());
+    before(|| {
+        assert!(queue.push(0).is_ok() && queue.push(1).is_ok());
+        assert_eq!(queue.pop(), Ok(0));
+    });
+    let popper = {
+        let queue = Arc::clone(&queue);
+        role(move || {
+            seen[0].hit_if(queue.len() == 1);
+            seen[1].hit_if(queue.len() > 1);
+            assert_eq!(queue.pop(), Ok(1));
+        })
+    };
+    let pusher = {
+        let queue = Arc::clone(&queue);
+        role(move || (2..4).for_each(|n| assert!(queue.push(n).is_ok())))
+    };
+    play(main, vec![popper, pusher]);
+    assert_eq!((queue.pop(), queue.pop(), queue.len()), (Ok(2), Ok(3), 0));
+}
+
+#[test]
+fn a_segment_is_used_again() {
+    let outcomes = &["the value went before others came", "it went after"];
+    explore("queue: on to the next", Bound::Default, 50, &[0, 1], outcomes, on_to_the_next);
+}
+
 /// Two threads pop one value each, and a third pushes both.
 fn two_poppers(main: usize, seen: Seen) {
     let queue = used(Queue::unbounded(), 9);
@@ -322,7 +351,14 @@ const fn rare(flaw: Flaw, mains: &'static [usize], model: stage::Model) -> Case 
     Case { flaw, message: "deadlock", bound: Bound::AtLeast(3), mains, model }
 }
 
+/// A mistake that lets two threads have one value's memory at a time.
+const fn race(flaw: Flaw, mains: &'static [usize], model: stage::Model) -> Case {
+    Case { flaw, message: "Causality violation", bound: BOUND, mains, model }
+}
+
 const CASES: &[Case] = &[
+    race(Flaw::SegmentReusedEarly, &[0, 1], on_to_the_next),
+    race(Flaw::StampRelaxed, &[0, 1], through_one),
     deadlock(Flaw::EntersUnlooked, &[0, 1], through_one),
     deadlock(Flaw::EntersUnlooked, &[0, 2], two_poppers),
     deadlock(Flaw::AnswersOne, &[0, 2], closed_for_two),

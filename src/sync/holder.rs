@@ -49,6 +49,11 @@ impl Holder {
         self.thread.store(0, Ordering::Relaxed);
     }
 
+    /// Whether somebody is noted. A hint: it may be over.
+    pub fn is_noted(&self) -> bool {
+        self.thread.load(Ordering::Relaxed) != 0
+    }
+
     /// The holder's number, and where it took the lock.
     pub fn get(&self) -> Option<(usize, &'static Location<'static>)> {
         let thread = self.thread.load(Ordering::Relaxed);
@@ -85,6 +90,7 @@ pub struct Wish<'a> {
 ///
 /// If this would wait for ever: the thread has the lock already, or waits in a cycle.
 #[cold]
+#[track_caller]
 pub fn acquire(wish: &Wish<'_>, step: &mut dyn FnMut(Step) -> bool) -> bool {
     if looks(step) {
         return true;
@@ -92,15 +98,12 @@ pub fn acquire(wish: &Wish<'_>, step: &mut dyn FnMut(Step) -> bool) -> bool {
     if wish.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
         return false;
     }
-    with_place(|place| {
+    let taken = with_place(|place| {
         // Others should not have to wait until there is a core for this thread. It gives way once, so that it is not
         // overtaken for ever, and never with a deadline, by which it might not have the lock again.
         let mut yields = wish.deadline.is_none();
         loop {
-            let noted = match graph::note_lock(wish) {
-                Ok(noted) => noted,
-                Err(deadlock) => panic!("{deadlock}"),
-            };
+            let noted = graph::note_lock(wish)?;
             let block = || {
                 let taken = step(Step::Block(wish.deadline));
                 drop(noted);
@@ -116,14 +119,19 @@ pub fn acquire(wish: &Wish<'_>, step: &mut dyn FnMut(Step) -> bool) -> bool {
             };
             let taken = if seeded(Flaw::LockKeepsCore) { block() } else { without_core_at(place, block) };
             if let Some(taken) = taken {
-                return taken;
+                return Ok(taken);
             }
             if looks(step) {
-                return true;
+                return Ok(true);
             }
             yields = false;
         }
-    })
+    });
+    match taken {
+        Ok(taken) => taken,
+        // Out here, since a closure does not know its caller's caller.
+        Err(deadlock) => deadlock.report(),
+    }
 }
 
 /// Looks whether the lock becomes free within about half the time that giving up a core takes. parking_lot looks as long again

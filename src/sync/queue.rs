@@ -19,7 +19,9 @@ use std::time::Duration;
 /// core. Of several threads that wait, one that comes at the right moment may be served before.
 ///
 /// A queue ends when it is [closed](Self::close): nothing can be pushed any more, and consumers get what is left. What
-/// was pushed is popped once, or dropped with the queue. Python's `Queue`, with its [`task_done`](Self::task_done) and
+/// was pushed is popped once, or dropped with the queue. A producer that panics does not close it, since others may go on:
+/// where consumers would wait for ever, let a guard close it that is dropped when the producer ends. A queue that was long keeps
+/// its memory until it is dropped. Python's `Queue`, with its [`task_done`](Self::task_done) and
 /// `join` ([`wait_all_done`](Self::wait_all_done)), and an end.
 ///
 /// ```

@@ -115,11 +115,14 @@ impl<T: ?Sized> RwLock<T> {
     /// ```
     #[track_caller]
     pub fn try_read_for(&self, timeout: Duration) -> Option<RwLockReadGuard<'_, T>> {
-        let at = Location::caller();
-        self.try_read().or_else(|| self.read_slow(at, Instant::now().checked_add(timeout)))
+        match self.try_read() {
+            Some(guard) => Some(guard),
+            None => self.read_slow(Location::caller(), Instant::now().checked_add(timeout)),
+        }
     }
 
     #[cold]
+    #[track_caller]
     fn read_slow(&self, at: &'static Location<'static>, deadline: Option<Instant>) -> Option<RwLockReadGuard<'_, T>> {
         let mut value = None;
         acquire(&self.wish(false, "RwLock", at, deadline), &mut |step| {
@@ -159,6 +162,7 @@ impl<T: ?Sized> RwLock<T> {
 
     /// Locks for writing on behalf of a primitive of that kind, of which this is a part.
     #[inline]
+    #[track_caller]
     pub(super) fn write_as(&self, kind: &'static str, at: &'static Location<'static>) -> RwLockWriteGuard<'_, T> {
         match self.value.try_write() {
             Some(value) => self.writer(value, at),
@@ -195,6 +199,7 @@ impl<T: ?Sized> RwLock<T> {
     }
 
     /// The same, on behalf of a primitive of that kind.
+    #[track_caller]
     pub(super) fn write_until(
         &self,
         kind: &'static str,
@@ -208,6 +213,7 @@ impl<T: ?Sized> RwLock<T> {
     }
 
     #[cold]
+    #[track_caller]
     fn write_slow(
         &self,
         kind: &'static str,
@@ -218,7 +224,8 @@ impl<T: ?Sized> RwLock<T> {
         acquire(&self.wish(true, kind, at, deadline), &mut |step| {
             value = match step {
                 // To try the exchange while another thread writes would take the cache line from it.
-                Step::Try => self.holder.get().is_none().then(|| self.value.try_write()).flatten(),
+                Step::Try if self.holder.is_noted() => None,
+                Step::Try => self.value.try_write(),
                 Step::Block(None) => Some(self.value.write()),
                 Step::Block(Some(deadline)) => self.value.try_write_until(deadline),
                 Step::GiveBack => None,
