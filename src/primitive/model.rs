@@ -52,8 +52,10 @@ pub const PATIENCE: u32 = u32::MAX;
 pub const SEGMENT: usize = 2;
 /// Only waits for locks are entered in the wait-for graph.
 pub const WAITS_NOTED: bool = false;
-/// Looks at a lock before the thread blocks.
+/// Looks at an answer, or a lock, before the thread blocks.
 pub const BLOCK_ROUNDS: u32 = 0;
+/// None either.
+pub const LOCK_ROUNDS: u32 = 0;
 
 std::thread_local! {
     /// All threads of a model run on one thread of the operating system, and each test on its own.

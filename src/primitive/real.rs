@@ -36,7 +36,7 @@ pub const KEEP_CORE: Option<Duration> = Some(Duration::from_micros(100));
 /// Cores beyond its own that a pool may lend to threads that would else wait for ever.
 pub const SPARE_CORES: usize = 64;
 /// How long a thread in the middle of something waits for a core before it is lent one.
-pub const STARVED_AFTER: Duration = Duration::from_millis(1);
+pub const STARVED_AFTER: Duration = Duration::from_micros(100);
 /// The same for an outside caller, which is less urgent: mostly the cores are just busy.
 pub const CALLER_STARVED_AFTER: Duration = Duration::from_millis(10);
 /// Useless wakes in a row after which waking becomes lazy.
@@ -46,8 +46,10 @@ pub const SEGMENT: usize = 64;
 
 /// Whether every wait is entered in the wait-for graph, or only those for locks.
 pub const WAITS_NOTED: bool = true;
-/// Rounds of looking at a lock, or at an awaited answer, before the thread gives up its core and blocks.
+/// Rounds of looking at an awaited answer before the thread gives up its core and blocks.
 pub const BLOCK_ROUNDS: u32 = 10;
+/// The same for a lock that is not free.
+pub const LOCK_ROUNDS: u32 = 16;
 
 /// Whether that mistake is built in: never.
 #[inline(always)]

@@ -2,7 +2,7 @@
 
 use super::graph;
 use super::line::What;
-use crate::primitive::{AtomicPtr, AtomicUsize, BLOCK_ROUNDS, Flaw, Ordering, pause, seeded, thread_number};
+use crate::primitive::{AtomicPtr, AtomicUsize, Flaw, LOCK_ROUNDS, Ordering, pause, seeded, thread_number};
 use crate::seat::with_place;
 use crate::worker::{try_settle, without_core_at};
 use std::panic::Location;
@@ -98,7 +98,7 @@ pub fn acquire(wish: &Wish<'_>, step: &mut dyn FnMut(Step) -> bool) -> bool {
     if wish.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
         return false;
     }
-    let taken = with_place(|place| {
+    let taken = with_place(|place| -> Result<bool, graph::Deadlock> {
         // Others should not have to wait until there is a core for this thread. It gives way once, so that it is not
         // overtaken for ever, and never with a deadline, by which it might not have the lock again.
         let mut yields = wish.deadline.is_none();
@@ -134,10 +134,9 @@ pub fn acquire(wish: &Wish<'_>, step: &mut dyn FnMut(Step) -> bool) -> bool {
     }
 }
 
-/// Looks whether the lock becomes free within about half the time that giving up a core takes. parking_lot looks as long again
-/// before it blocks: more threads that look keep the holder's cache line from it longer.
+/// Looks whether the lock becomes free within about the time that giving up a core takes.
 fn looks(step: &mut dyn FnMut(Step) -> bool) -> bool {
-    (0..BLOCK_ROUNDS / 2).any(|round| {
+    (0..LOCK_ROUNDS).any(|round| {
         pause(round);
         step(Step::Try)
     })
