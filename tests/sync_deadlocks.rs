@@ -57,6 +57,39 @@ fn locking_again_is_reported() {
     });
 }
 
+/// The panic is where the program locks, not somewhere in here: by the hook, and so in what it prints.
+#[test]
+fn the_panic_is_at_the_line_that_locks() {
+    static SEEN: std::sync::Mutex<Vec<String>> = std::sync::Mutex::new(Vec::new());
+    const LOCKER: &str = "locker";
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        if thread::current().name() == Some(LOCKER) {
+            SEEN.lock().unwrap().extend(info.location().map(ToString::to_string));
+        } else {
+            before(info);
+        }
+    }));
+    let (mutex, lock, monitor) = (Mutex::new(0), RwLock::new(0), Monitor::new(0));
+    thread::scope(|scope| {
+        let locker = thread::Builder::new().name(LOCKER.to_owned());
+        let body = || {
+            let _held = (mutex.lock(), lock.write());
+            panic_text_of(|| drop(mutex.lock())); // a mutex again
+            panic_text_of(|| drop(lock.read())); // to read
+            panic_text_of(|| drop(lock.write())); // to write
+            panic_text_of(|| monitor.with(|_| monitor.with(|_| ()))); // inside again
+        };
+        locker.spawn_scoped(scope, body).expect("a thread").join().expect("all are caught");
+    });
+    let seen = SEEN.lock().unwrap();
+    let lines = ["// a mutex again", "// to read", "// to write", "// inside again"];
+    assert_eq!(seen.len(), lines.len(), "{seen:?}");
+    for (seen, line) in seen.iter().zip(lines) {
+        assert!(seen.starts_with(&line_of(line)), "{line} is told at {seen}");
+    }
+}
+
 /// So many threads, each of which holds a lock and wants the next one's. Gives what the one said that was told.
 fn circle(locks: &[Mutex<usize>], run: impl FnOnce(&(dyn Fn(usize) -> Option<String> + Sync))) {
     let all_hold = Barrier::new(locks.len());

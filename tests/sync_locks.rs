@@ -404,3 +404,40 @@ fn a_condition_variable_has_one_mutex() {
         assert!(result.timed_out());
     });
 }
+
+/// What a lock guards may be a slice, or something behind a trait.
+#[test]
+fn unsized_values() {
+    let slice: &Mutex<[u32]> = &Mutex::new([3, 1, 2]);
+    slice.lock().sort_unstable();
+    assert_eq!(*slice.lock(), [1, 2, 3]);
+    assert_eq!(format!("{slice:?}"), "Mutex { value: [1, 2, 3] }");
+    let lock: &RwLock<dyn std::fmt::Display> = &RwLock::new("text");
+    assert_eq!(lock.read().to_string(), "text");
+    assert!(lock.try_write().is_some());
+}
+
+/// What a user may know of a primitive, and no more.
+#[test]
+fn debug_tells_the_state() {
+    use purloin::sync::{Barrier, Event, Latch, OnceLock, Queue, Semaphore};
+    let mutex = Mutex::new(1);
+    let held = mutex.lock();
+    assert_eq!(format!("{mutex:?} {held:?}"), "Mutex { value: <locked> } 1");
+    let once = OnceLock::new();
+    assert_eq!(format!("{once:?}"), "OnceLock(<uninit>)");
+    once.set(1).expect("set once");
+    assert_eq!(format!("{once:?}"), "OnceLock(1)");
+    let semaphore = Semaphore::new(2);
+    let permit = semaphore.acquire(1).expect("not closed");
+    assert_eq!(
+        format!("{semaphore:?} {permit:?}"),
+        "Semaphore { available: 1, closed: false, .. } Permit { count: 1, .. }"
+    );
+    let queue = Queue::bounded(3);
+    queue.push(1).expect("not closed");
+    assert_eq!(format!("{queue:?}"), "Queue { len: 1, capacity: Some(3), closed: false, .. }");
+    assert_eq!(format!("{:?}", Barrier::new(2)), "Barrier { parties: 2, arrived: 0, .. }");
+    assert_eq!(format!("{:?}", Event::new()), "Event { set: false, .. }");
+    assert_eq!(format!("{:?}", Latch::new(2)), "Latch { remaining: 2, .. }");
+}

@@ -255,3 +255,28 @@ fn what_can_never_be_had_is_reported() {
     assert!(panic_text_of(|| Semaphore::new(1).acquire(usize::MAX).is_ok()).contains("never has more"));
     assert_eq!(semaphore.acquire(0).map(|none| none.count()), Ok(0));
 }
+
+/// A permit outlives the task that took it, and the last reference to the semaphore but its own.
+#[test]
+fn a_permit_of_its_own() {
+    at_cores(|pool| {
+        let slots = Arc::new(Semaphore::new(3));
+        let taken = pool.install(|| slots.acquire_owned(2)).expect("not closed");
+        assert_eq!((taken.count(), slots.available()), (2, 1));
+        assert_eq!(slots.try_acquire_owned(2).err(), Some(TryAcquireError::NoPermits));
+        let task = {
+            let slots = Arc::clone(&slots);
+            pool.spawn(move || {
+                drop(taken);
+                slots.available()
+            })
+        };
+        assert_eq!(task.join().expect("no panic"), 3);
+        slots.acquire_owned(1).expect("not closed").forget();
+        assert_eq!(slots.available(), 2);
+        assert_eq!(slots.add_permits(1), Ok(()));
+        let last = slots.acquire_owned(3).expect("not closed");
+        drop(slots);
+        assert_eq!(last.count(), 3);
+    });
+}

@@ -9,7 +9,7 @@ mod stage;
 use common::Bound;
 use purloin_loom::internals::primitive::{Arc, Flaw, UnsafeCell};
 use purloin_loom::sync::{Closed, PopTimeoutError, PushTimeoutError, Queue};
-use stage::{BOUND, Case, Role, Seen, Tally, explore, play, role};
+use stage::{BOUND, Case, Role, Seen, Tally, before, explore, play, role};
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -30,6 +30,15 @@ type Popped = Arc<Mutex<Vec<usize>>>;
 
 fn note(popped: &Popped, value: usize) {
     popped.lock().unwrap().push(value);
+}
+
+/// A queue through which a value has passed, so that what the first one finds is there: nothing of this is explored.
+fn used<T>(queue: Queue<T>, value: T) -> Arc<Queue<T>> {
+    before(|| {
+        assert!(queue.push(value).is_ok());
+        assert!(queue.pop().is_ok());
+    });
+    Arc::new(queue)
 }
 
 /// One thread pushes three values through a queue of one, another pops two: the third is dropped with the queue.
@@ -67,9 +76,38 @@ fn values_pass_in_order() {
     explore("queue: through one", BOUND, 50, &[0, 1], outcomes, through_one);
 }
 
+/// One thread takes the last value of a segment while another goes on to the next, for which the same memory may do.
+fn on_to_the_next(main: usize, seen: Seen) {
+    let queue = Arc::new(Queue::unbounded());
+    before(|| {
+        assert!(queue.push(0).is_ok() && queue.push(1).is_ok());
+        assert_eq!(queue.pop(), Ok(0));
+    });
+    let popper = {
+        let queue = Arc::clone(&queue);
+        role(move || {
+            seen[0].hit_if(queue.len() == 1);
+            seen[1].hit_if(queue.len() > 1);
+            assert_eq!(queue.pop(), Ok(1));
+        })
+    };
+    let pusher = {
+        let queue = Arc::clone(&queue);
+        role(move || (2..4).for_each(|n| assert!(queue.push(n).is_ok())))
+    };
+    play(main, vec![popper, pusher]);
+    assert_eq!((queue.pop(), queue.pop(), queue.len()), (Ok(2), Ok(3), 0));
+}
+
+#[test]
+fn a_segment_is_used_again() {
+    let outcomes = &["the value went before others came", "it went after"];
+    explore("queue: on to the next", Bound::Default, 50, &[0, 1], outcomes, on_to_the_next);
+}
+
 /// Two threads pop one value each, and a third pushes both.
 fn two_poppers(main: usize, seen: Seen) {
-    let queue = Arc::new(Queue::unbounded());
+    let queue = used(Queue::unbounded(), 9);
     let popped = Popped::default();
     let popper = |number: usize| {
         let (queue, popped) = (Arc::clone(&queue), Arc::clone(&popped));
@@ -98,7 +136,7 @@ fn each_value_goes_to_one() {
 /// One thread waits for a value, another for room, in two queues, until both are closed.
 fn closed(main: usize, seen: Seen) {
     let queues = Arc::new((Queue::<usize>::unbounded(), Queue::bounded(1)));
-    assert!(queues.1.push(0).is_ok());
+    before(|| assert!(queues.1.push(0).is_ok()));
     let refused = Tally::default();
     let roles: [Role; 3] = [
         {
@@ -164,7 +202,7 @@ fn closing_refuses_both() {
 
 /// One thread pushes, one closes, one pops to the end: a value is popped if its push said so, and only then.
 fn pushed_and_closed(main: usize, seen: Seen) {
-    let queue = Arc::new(Queue::unbounded());
+    let queue = used(Queue::unbounded(), 9);
     let (pushed, popped) = (Tally::default(), Popped::default());
     let roles: [Role; 3] = [
         {
@@ -198,7 +236,7 @@ fn closing_loses_no_value() {
 
 /// A thread gives up just as a value comes, and another waits behind it. Who pops the value before the other puts it back.
 fn late_popper(main: usize, seen: Seen) {
-    let queue = Arc::new(Queue::unbounded());
+    let queue = used(Queue::unbounded(), 9);
     let roles: [Role; 3] = [
         {
             let queue = Arc::clone(&queue);
@@ -232,7 +270,7 @@ fn nobody_waits_beside_a_value() {
 /// A thread gives up just as room is made, and another waits for it behind: that one gets it.
 fn late_pusher(main: usize, seen: Seen) {
     let queue = Arc::new(Queue::bounded(1));
-    assert!(queue.push(0).is_ok());
+    before(|| assert!(queue.push(0).is_ok()));
     let roles: [Role; 3] = [
         {
             let queue = Arc::clone(&queue);
@@ -274,7 +312,7 @@ unsafe impl Sync for Work {}
 
 fn all_done(main: usize, seen: Seen) {
     let work = Arc::new(Work { queue: Queue::unbounded(), done: UnsafeCell::new(false) });
-    assert!(work.queue.push(()).is_ok());
+    before(|| assert!(work.queue.push(()).is_ok()));
     let finisher = || {
         let work = Arc::clone(&work);
         role(move || {
@@ -313,7 +351,14 @@ const fn rare(flaw: Flaw, mains: &'static [usize], model: stage::Model) -> Case 
     Case { flaw, message: "deadlock", bound: Bound::AtLeast(3), mains, model }
 }
 
+/// A mistake that lets two threads have one value's memory at a time.
+const fn race(flaw: Flaw, mains: &'static [usize], model: stage::Model) -> Case {
+    Case { flaw, message: "Causality violation", bound: BOUND, mains, model }
+}
+
 const CASES: &[Case] = &[
+    race(Flaw::SegmentReusedEarly, &[0, 1], on_to_the_next),
+    race(Flaw::StampRelaxed, &[0, 1], through_one),
     deadlock(Flaw::EntersUnlooked, &[0, 1], through_one),
     deadlock(Flaw::EntersUnlooked, &[0, 2], two_poppers),
     deadlock(Flaw::AnswersOne, &[0, 2], closed_for_two),

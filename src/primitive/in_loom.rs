@@ -42,6 +42,8 @@ pub const PATIENCE: u32 = u32::MAX;
 pub const WAITS_NOTED: bool = false;
 /// Looks at a lock before the thread blocks.
 pub const BLOCK_ROUNDS: u32 = 0;
+/// The same for a lock that is not free.
+pub const LOCK_ROUNDS: u32 = 0;
 
 /// Blocks: no time passes, so no deadline does.
 pub(super) fn look_until<R>(

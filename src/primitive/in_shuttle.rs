@@ -44,6 +44,8 @@ pub const PATIENCE: u32 = 1;
 pub const WAITS_NOTED: bool = true;
 /// Looks at a lock, or at an awaited answer, before the thread gives up its core and blocks.
 pub const BLOCK_ROUNDS: u32 = 1;
+/// The same for a lock that is not free.
+pub const LOCK_ROUNDS: u32 = 1;
 
 /// `cargo weaken` looks at loom's models only.
 pub fn note(_what: &str) {}

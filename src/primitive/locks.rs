@@ -1,8 +1,8 @@
-//! The models' locks. [`Mutex`] is loom's or shuttle's. The other two stand for parking_lot's where they are tried as well as
-//! locked: in loom 0.7.3 a `try_lock` that another thread comes before does not fail but blocks. They are a word with the
-//! orderings that parking_lot has (Acquire to lock, Release to unlock, nothing if it fails) and a queue beside it. Whoever comes
-//! may overtake those who were woken, as there; the lock for readers and writers prefers nobody. Whether a time-out can pass
-//! is the explorer's: see `look_until`.
+//! The models' locks. [`Mutex`] is loom's or shuttle's. [`RwLock`] stands for parking_lot's, which is tried as well as locked:
+//! in loom 0.7.3 a `try_lock` that another thread comes before does not fail but blocks. It is a word with the orderings that
+//! parking_lot has (Acquire to lock, Release to unlock, nothing if it fails) and a queue beside it. Whoever comes may overtake
+//! those who were woken, as there; it prefers neither readers nor writers. Whether a time-out can pass is the explorer's: see
+//! `look_until`.
 
 use super::raw::sync as raw;
 use super::{AtomicUsize, Ordering, UnsafeCell, look_until};
@@ -57,91 +57,11 @@ impl Queue {
 /// | `word` | meaning |
 /// |---|---|
 /// | 0 | free |
-/// | 1 | locked |
-/// | 2 | locked, and perhaps somebody waits |
-#[derive(Debug)]
-pub struct TimedMutex<T> {
-    word: AtomicUsize,
-    queue: Queue,
-    value: UnsafeCell<T>,
-}
-
-// SAFETY: the value is reached by the holder of the lock only, as loom checks.
-unsafe impl<T: Send> Sync for TimedMutex<T> {}
-
-/// The right to a [`TimedMutex`]'s value.
-pub struct TimedMutexGuard<'a, T>(&'a TimedMutex<T>);
-
-impl<T> TimedMutex<T> {
-    /// An unlocked mutex.
-    pub fn new(value: T) -> Self {
-        TimedMutex { word: AtomicUsize::new(0), queue: Queue::new(), value: UnsafeCell::new(value) }
-    }
-
-    /// Locks.
-    pub fn lock(&self) -> TimedMutexGuard<'_, T> {
-        self.try_lock().unwrap_or_else(|| {
-            self.queue.wait_until(|| self.word.swap(2, Ordering::Acquire) == 0);
-            TimedMutexGuard(self)
-        })
-    }
-
-    /// Locks if it is free.
-    pub fn try_lock(&self) -> Option<TimedMutexGuard<'_, T>> {
-        let taken = self.word.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed);
-        taken.is_ok().then(|| TimedMutexGuard(self))
-    }
-
-    /// Locks, by that time if time passes in this model.
-    pub fn try_lock_until(&self, deadline: Instant) -> Option<TimedMutexGuard<'_, T>> {
-        look_until(Some(deadline), || self.try_lock(), || self.lock())
-    }
-
-    /// The value, without locking.
-    pub fn get_mut(&mut self) -> &mut T {
-        // SAFETY: borrowed by the caller alone.
-        self.value.with_mut(|value| unsafe { &mut *value })
-    }
-
-    /// The value.
-    pub fn into_inner(self) -> T {
-        self.value.into_inner()
-    }
-}
-
-impl<T> Drop for TimedMutexGuard<'_, T> {
-    fn drop(&mut self) {
-        // Release pairs with the Acquire of the exchange that takes the lock next.
-        if self.0.word.swap(0, Ordering::Release) == 2 {
-            self.0.queue.wake(|| ());
-        }
-    }
-}
-
-impl<T> Deref for TimedMutexGuard<'_, T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        // SAFETY: locked.
-        self.0.value.with(|value| unsafe { &*value })
-    }
-}
-
-impl<T> DerefMut for TimedMutexGuard<'_, T> {
-    fn deref_mut(&mut self) -> &mut T {
-        // SAFETY: locked.
-        self.0.value.with_mut(|value| unsafe { &mut *value })
-    }
-}
-
-/// | `word` | meaning |
-/// |---|---|
-/// | 0 | free |
 /// | n | n readers |
 /// | `WRITER` | a writer |
 /// | + `WAITED` | perhaps somebody waits |
 #[derive(Debug)]
-pub struct RwLock<T> {
+pub struct RwLock<T: ?Sized> {
     word: AtomicUsize,
     queue: Queue,
     value: UnsafeCell<T>,
@@ -151,13 +71,13 @@ const WRITER: usize = 1 << 8;
 const WAITED: usize = 1 << 9;
 
 // SAFETY: the value is reached by readers, or by a writer only, as loom checks.
-unsafe impl<T: Send + Sync> Sync for RwLock<T> {}
+unsafe impl<T: ?Sized + Send + Sync> Sync for RwLock<T> {}
 
 /// The right to read an [`RwLock`]'s value.
-pub struct RwLockReadGuard<'a, T>(&'a RwLock<T>);
+pub struct RwLockReadGuard<'a, T: ?Sized>(&'a RwLock<T>);
 
 /// The right to change an [`RwLock`]'s value.
-pub struct RwLockWriteGuard<'a, T>(&'a RwLock<T>);
+pub struct RwLockWriteGuard<'a, T: ?Sized>(&'a RwLock<T>);
 
 impl<T> RwLock<T> {
     /// An unlocked lock.
@@ -165,6 +85,13 @@ impl<T> RwLock<T> {
         RwLock { word: AtomicUsize::new(0), queue: Queue::new(), value: UnsafeCell::new(value) }
     }
 
+    /// The value.
+    pub fn into_inner(self) -> T {
+        self.value.into_inner()
+    }
+}
+
+impl<T: ?Sized> RwLock<T> {
     /// Adds to the word if nothing of `unless` is in it.
     fn try_add(&self, more: usize, unless: usize) -> bool {
         let mut word = self.word.load(Ordering::Relaxed);
@@ -238,26 +165,21 @@ impl<T> RwLock<T> {
         // SAFETY: borrowed by the caller alone.
         self.value.with_mut(|value| unsafe { &mut *value })
     }
-
-    /// The value.
-    pub fn into_inner(self) -> T {
-        self.value.into_inner()
-    }
 }
 
-impl<T> Drop for RwLockReadGuard<'_, T> {
+impl<T: ?Sized> Drop for RwLockReadGuard<'_, T> {
     fn drop(&mut self) {
         self.0.subtract(1);
     }
 }
 
-impl<T> Drop for RwLockWriteGuard<'_, T> {
+impl<T: ?Sized> Drop for RwLockWriteGuard<'_, T> {
     fn drop(&mut self) {
         self.0.subtract(WRITER);
     }
 }
 
-impl<T> Deref for RwLockReadGuard<'_, T> {
+impl<T: ?Sized> Deref for RwLockReadGuard<'_, T> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -266,7 +188,7 @@ impl<T> Deref for RwLockReadGuard<'_, T> {
     }
 }
 
-impl<T> Deref for RwLockWriteGuard<'_, T> {
+impl<T: ?Sized> Deref for RwLockWriteGuard<'_, T> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -275,7 +197,7 @@ impl<T> Deref for RwLockWriteGuard<'_, T> {
     }
 }
 
-impl<T> DerefMut for RwLockWriteGuard<'_, T> {
+impl<T: ?Sized> DerefMut for RwLockWriteGuard<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
         // SAFETY: locked for writing.
         self.0.value.with_mut(|value| unsafe { &mut *value })

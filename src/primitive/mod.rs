@@ -21,7 +21,7 @@ mod model;
 #[cfg(purloin_model)]
 mod standin;
 #[cfg(purloin_model)]
-pub use locks::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard, TimedMutex, TimedMutexGuard};
+pub use locks::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 #[cfg(purloin_model)]
 pub use model::*;
 #[cfg(purloin_model)]
@@ -174,6 +174,10 @@ pub enum Flaw {
     ChangeRelaxed,
     /// A thread enters the line without another look at what it waits for, under the lock.
     EntersUnlooked,
+    /// A segment of a queue is used again while a value is read from it.
+    SegmentReusedEarly,
+    /// A value's stamp in a queue does not publish the value.
+    StampRelaxed,
     /// An initialiser that panics answers nobody.
     PanicForgetsWaiters,
     /// A thread that blocks on a lock keeps its core.

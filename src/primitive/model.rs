@@ -16,6 +16,8 @@ pub use std::sync::OnceLock;
 pub const MOVED_AT_ONCE: usize = 2;
 /// Bytes of a chunk of memory for tasks; the models' atomics are large.
 pub const CHUNK: usize = 1 << 10;
+/// So few that models get beyond them.
+pub const SEGMENT: usize = 2;
 
 std::thread_local! {
     /// All threads of a model run on one thread of the operating system, and each test on its own.

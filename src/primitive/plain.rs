@@ -19,7 +19,9 @@ impl<T> UnsafeCell<T> {
     pub fn into_inner(self) -> T {
         self.0.into_inner()
     }
+}
 
+impl<T: ?Sized> UnsafeCell<T> {
     /// Calls `f` with a pointer for reading.
     #[inline]
     pub fn with<R>(&self, f: impl FnOnce(*const T) -> R) -> R {

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 pub use crossbeam_utils::CachePadded;
 pub use crossbeam_utils::sync::{Parker, Unparker};
-pub use parking_lot::{Mutex as TimedMutex, MutexGuard as TimedMutexGuard};
 pub use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub use std::hint::spin_loop;
 /// An `Arc` whose counts the models see: for what is freed by whoever comes last.
@@ -37,16 +36,20 @@ pub const KEEP_CORE: Option<Duration> = Some(Duration::from_micros(100));
 /// Cores beyond its own that a pool may lend to threads that would else wait for ever.
 pub const SPARE_CORES: usize = 64;
 /// How long a thread in the middle of something waits for a core before it is lent one.
-pub const STARVED_AFTER: Duration = Duration::from_millis(1);
+pub const STARVED_AFTER: Duration = Duration::from_micros(100);
 /// The same for an outside caller, which is less urgent: mostly the cores are just busy.
 pub const CALLER_STARVED_AFTER: Duration = Duration::from_millis(10);
 /// Useless wakes in a row after which waking becomes lazy.
 pub const PATIENCE: u32 = 3;
+/// Values of a queue that share an allocation; a power of two.
+pub const SEGMENT: usize = 64;
 
 /// Whether every wait is entered in the wait-for graph, or only those for locks.
 pub const WAITS_NOTED: bool = true;
-/// Rounds of looking at a lock, or at an awaited answer, before the thread gives up its core and blocks.
+/// Rounds of looking at an awaited answer before the thread gives up its core and blocks.
 pub const BLOCK_ROUNDS: u32 = 10;
+/// The same for a lock that is not free.
+pub const LOCK_ROUNDS: u32 = 16;
 
 /// Whether that mistake is built in: never.
 #[inline(always)]
@@ -70,7 +73,7 @@ pub fn back_off(round: u32) {
     }
 }
 
-/// Waits a little before another look at something that blocks: as parking_lot does, 1, 2 and 4 pauses, and from then on
+/// Waits a little before another look at something that blocks: 1, 2 and 4 pauses, and from then on
 /// until the operating system has let others run.
 #[inline]
 pub fn pause(round: u32) {

@@ -30,7 +30,6 @@ use std::time::Duration;
 /// assert_eq!(leaders, 1);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug)]
 pub struct Barrier {
     parties: usize,
     /// Those of this generation who have arrived.
@@ -150,3 +149,10 @@ impl fmt::Display for BarrierTimeout {
 }
 
 impl std::error::Error for BarrierTimeout {}
+
+impl fmt::Debug for Barrier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let arrived = self.line.lock().len();
+        f.debug_struct("Barrier").field("parties", &self.parties).field("arrived", &arrived).finish_non_exhaustive()
+    }
+}

@@ -90,7 +90,7 @@ impl Condvar {
     /// ```
     #[track_caller]
     #[must_use = "the mutex is unlocked when the guard is dropped"]
-    pub fn wait<'a, T>(&self, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
+    pub fn wait<'a, T: ?Sized>(&self, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
         let mutex = MutexGuard::mutex(&guard);
         self.wait_until(guard, None, Location::caller());
         mutex.lock_as("Mutex")
@@ -118,7 +118,7 @@ impl Condvar {
     /// ```
     #[track_caller]
     #[must_use = "the mutex is unlocked when the guard is dropped"]
-    pub fn wait_while<'a, T>(
+    pub fn wait_while<'a, T: ?Sized>(
         &self,
         mut guard: MutexGuard<'a, T>,
         mut condition: impl FnMut(&mut T) -> bool,
@@ -144,7 +144,7 @@ impl Condvar {
     /// assert!(result.timed_out());
     /// ```
     #[track_caller]
-    pub fn wait_for<'a, T>(
+    pub fn wait_for<'a, T: ?Sized>(
         &self,
         guard: MutexGuard<'a, T>,
         timeout: Duration,
@@ -155,7 +155,7 @@ impl Condvar {
     }
 
     /// Unlocks, and waits until notified or the deadline has passed; tells whether it was notified.
-    fn wait_until<T>(
+    fn wait_until<T: ?Sized>(
         &self,
         guard: MutexGuard<'_, T>,
         deadline: Option<Instant>,

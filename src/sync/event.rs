@@ -4,6 +4,7 @@ use super::line::{Line, What, deadline, wait};
 use super::timed_out::TimedOut;
 use crate::primitive::{AtomicBool, Flaw, Mutex, Ordering, const_in_library, seeded};
 use crate::seat::with_place;
+use std::fmt;
 use std::panic::Location;
 use std::time::Duration;
 
@@ -32,7 +33,6 @@ use std::time::Duration;
 /// assert_eq!(length, 5);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug)]
 pub struct Event {
     /// Changed under the lock, read without.
     set: AtomicBool,
@@ -137,5 +137,11 @@ impl Event {
 impl Default for Event {
     fn default() -> Self {
         Event::new()
+    }
+}
+
+impl fmt::Debug for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Event").field("set", &self.is_set()).finish_non_exhaustive()
     }
 }

@@ -134,6 +134,14 @@ pub struct Deadlock {
     cycle: Vec<Waiting>,
 }
 
+impl Deadlock {
+    /// Panics, at the line of the caller's caller as far as they pass it on.
+    #[track_caller]
+    pub fn report(&self) -> ! {
+        panic!("{self}")
+    }
+}
+
 impl fmt::Display for Deadlock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let [own] = &self.cycle[..] {

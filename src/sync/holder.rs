@@ -2,7 +2,7 @@
 
 use super::graph;
 use super::line::What;
-use crate::primitive::{AtomicPtr, AtomicUsize, BLOCK_ROUNDS, Flaw, Ordering, now, pause, seeded, thread_number};
+use crate::primitive::{AtomicPtr, AtomicUsize, Flaw, LOCK_ROUNDS, Ordering, now, pause, seeded, thread_number};
 use crate::seat::with_place;
 use crate::worker::{try_settle, without_core_at};
 use std::panic::Location;
@@ -34,7 +34,11 @@ impl Holder {
     pub fn note(&self, at: &'static Location<'static>) {
         // Relaxed: whoever draws a conclusion from these words does so under the graph's lock, through which this thread
         // went after it wrote them. DESIGN has the argument.
-        self.at.store(ptr::from_ref(at).cast_mut(), Ordering::Relaxed);
+        let at = ptr::from_ref(at).cast_mut();
+        // A load of what is in the cache already costs less than one store more for the unlocking to wait for.
+        if self.at.load(Ordering::Relaxed) != at {
+            self.at.store(at, Ordering::Relaxed);
+        }
         self.thread.store(thread_number(), Ordering::Relaxed);
     }
 
@@ -43,6 +47,11 @@ impl Holder {
     pub fn clear(&self) {
         // Relaxed: as in `note`.
         self.thread.store(0, Ordering::Relaxed);
+    }
+
+    /// Whether somebody is noted. A hint: it may be over.
+    pub fn is_noted(&self) -> bool {
+        self.thread.load(Ordering::Relaxed) != 0
     }
 
     /// The holder's number, and where it took the lock.
@@ -81,6 +90,7 @@ pub struct Wish<'a> {
 ///
 /// If this would wait for ever: the thread has the lock already, or waits in a cycle.
 #[cold]
+#[track_caller]
 pub fn acquire(wish: &Wish<'_>, step: &mut dyn FnMut(Step) -> bool) -> bool {
     if looks(step) {
         return true;
@@ -88,15 +98,12 @@ pub fn acquire(wish: &Wish<'_>, step: &mut dyn FnMut(Step) -> bool) -> bool {
     if wish.deadline.is_some_and(|deadline| deadline <= now()) {
         return false;
     }
-    with_place(|place| {
+    let taken = with_place(|place| -> Result<bool, graph::Deadlock> {
         // Others should not have to wait until there is a core for this thread. It gives way once, so that it is not
         // overtaken for ever, and never with a deadline, by which it might not have the lock again.
         let mut yields = wish.deadline.is_none();
         loop {
-            let noted = match graph::note_lock(wish) {
-                Ok(noted) => noted,
-                Err(deadlock) => panic!("{deadlock}"),
-            };
+            let noted = graph::note_lock(wish)?;
             let block = || {
                 let taken = step(Step::Block(wish.deadline));
                 drop(noted);
@@ -112,19 +119,24 @@ pub fn acquire(wish: &Wish<'_>, step: &mut dyn FnMut(Step) -> bool) -> bool {
             };
             let taken = if seeded(Flaw::LockKeepsCore) { block() } else { without_core_at(place, block) };
             if let Some(taken) = taken {
-                return taken;
+                return Ok(taken);
             }
             if looks(step) {
-                return true;
+                return Ok(true);
             }
             yields = false;
         }
-    })
+    });
+    match taken {
+        Ok(taken) => taken,
+        // Out here, since a closure does not know its caller's caller.
+        Err(deadlock) => deadlock.report(),
+    }
 }
 
 /// Looks whether the lock becomes free within about the time that giving up a core takes.
 fn looks(step: &mut dyn FnMut(Step) -> bool) -> bool {
-    (0..BLOCK_ROUNDS).any(|round| {
+    (0..LOCK_ROUNDS).any(|round| {
         pause(round);
         step(Step::Try)
     })

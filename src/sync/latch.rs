@@ -4,6 +4,7 @@ use super::line::{Line, What, deadline, wait};
 use super::timed_out::TimedOut;
 use crate::primitive::{AtomicUsize, Flaw, Mutex, Ordering, const_in_library, seeded};
 use crate::seat::with_place;
+use std::fmt;
 use std::panic::Location;
 use std::time::Duration;
 
@@ -28,7 +29,6 @@ use std::time::Duration;
 /// assert_eq!(parts.remaining(), 0);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug)]
 pub struct Latch {
     count: AtomicUsize,
     line: Mutex<Line<()>>,
@@ -143,5 +143,11 @@ impl Latch {
             // Who is no longer in the line when the time is up has been let go.
             if wait(place, &call, deadline, what) || !self.line.lock().leave(&call) { Ok(()) } else { Err(TimedOut) }
         })
+    }
+}
+
+impl fmt::Debug for Latch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Latch").field("remaining", &self.remaining()).finish_non_exhaustive()
     }
 }

@@ -1,14 +1,11 @@
 //! A mutex that hands the core over while a thread waits for it.
 
-use super::holder::{Holder, Step, Wish, acquire};
-use super::line::What;
-use crate::primitive::{self, Flaw, const_in_library, now, seeded};
+use super::rwlock::{RwLock, RwLockWriteGuard};
+use crate::primitive::{const_in_library, now};
 use std::fmt;
-use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 use std::panic::Location;
-use std::ptr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A value that one thread at a time may use.
 ///
@@ -17,7 +14,7 @@ use std::time::{Duration, Instant};
 /// across [`join`](crate::join) and the like: what a thread runs while it waits there is part of what it waits for.
 ///
 /// A panic while the lock is held unlocks it; there is no poisoning. Who comes first is not always served first: a thread
-/// that runs may overtake those that have to be woken. `parking_lot`, whose mutex this is, sees to it that about every half
+/// that runs may overtake those that have to be woken. `parking_lot`, whose lock this is, sees to it that about every half
 /// millisecond the one that waits longest is.
 ///
 /// ```
@@ -29,10 +26,13 @@ use std::time::{Duration, Instant};
 /// assert_eq!(sum.into_inner(), 4950);
 /// # Ok::<(), purloin::BuildError>(())
 /// ```
-pub struct Mutex<T> {
-    value: primitive::TimedMutex<T>,
-    holder: Holder,
+pub struct Mutex<T: ?Sized> {
+    /// A lock that has only writers.
+    lock: RwLock<T>,
 }
+
+// SAFETY: readers, for whom `RwLock` needs `T: Sync`, there are none here: one thread at a time reaches the value.
+unsafe impl<T: ?Sized + Send> Sync for Mutex<T> {}
 
 /// The right to a [`Mutex`]'s value; the mutex is unlocked when this is dropped, by the thread that locked it.
 ///
@@ -50,22 +50,30 @@ pub struct Mutex<T> {
 /// std::thread::spawn(move || drop(guard));
 /// ```
 #[must_use = "the mutex is unlocked when this is dropped"]
-pub struct MutexGuard<'a, T> {
+pub struct MutexGuard<'a, T: ?Sized> {
     mutex: &'a Mutex<T>,
-    /// Unlocks when it is dropped, after `drop` below has run.
-    value: primitive::TimedMutexGuard<'a, T>,
-    /// Not `Send`, whichever features of parking_lot are on: the holder is a thread.
-    bound: PhantomData<std::sync::MutexGuard<'static, ()>>,
+    value: RwLockWriteGuard<'a, T>,
 }
 
 impl<T> Mutex<T> {
     const_in_library! {
         /// An unlocked mutex.
         pub fn new(value: T) -> Self {
-            Mutex { value: primitive::TimedMutex::new(value), holder: Holder::new() }
+            Mutex { lock: RwLock::new(value) }
         }
     }
 
+    /// The value.
+    ///
+    /// ```
+    /// assert_eq!(purloin::sync::Mutex::new("inside").into_inner(), "inside");
+    /// ```
+    pub fn into_inner(self) -> T {
+        self.lock.into_inner()
+    }
+}
+
+impl<T: ?Sized> Mutex<T> {
     /// Locks, waiting as long as it takes.
     ///
     /// # Panics
@@ -90,11 +98,7 @@ impl<T> Mutex<T> {
     #[inline]
     #[track_caller]
     pub(super) fn lock_as(&self, kind: &'static str) -> MutexGuard<'_, T> {
-        let at = Location::caller();
-        match self.value.try_lock() {
-            Some(value) => self.guard(value, at),
-            None => self.lock_slow(kind, at, None).expect("there is no deadline"),
-        }
+        MutexGuard { mutex: self, value: self.lock.write_as(kind, Location::caller()) }
     }
 
     /// Locks if that can be done without waiting.
@@ -108,8 +112,7 @@ impl<T> Mutex<T> {
     #[inline]
     #[track_caller]
     pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
-        let at = Location::caller();
-        self.value.try_lock().map(|value| self.guard(value, at))
+        self.lock.try_write().map(|value| MutexGuard { mutex: self, value })
     }
 
     /// Locks, waiting for `timeout` at most. A thread that already has the lock waits in vain.
@@ -125,44 +128,10 @@ impl<T> Mutex<T> {
     /// ```
     #[track_caller]
     pub fn try_lock_for(&self, timeout: Duration) -> Option<MutexGuard<'_, T>> {
-        let at = Location::caller();
-        match self.value.try_lock() {
-            Some(value) => Some(self.guard(value, at)),
-            // A deadline beyond the end of time is none.
-            None => self.lock_slow("Mutex", at, now().checked_add(timeout)),
-        }
-    }
-
-    #[cold]
-    fn lock_slow(
-        &self,
-        kind: &'static str,
-        at: &'static Location<'static>,
-        deadline: Option<Instant>,
-    ) -> Option<MutexGuard<'_, T>> {
-        let what = What { kind, address: ptr::from_ref(self).addr(), at };
-        let wish = Wish { holder: &self.holder, what, alone: true, deadline };
-        let mut value = None;
-        acquire(&wish, &mut |step| {
-            value = match step {
-                Step::Try => self.value.try_lock(),
-                Step::Block(None) => Some(self.value.lock()),
-                Step::Block(Some(deadline)) => self.value.try_lock_until(deadline),
-                Step::GiveBack => None,
-            };
-            value.is_some()
-        });
-        value.map(|value| self.guard(value, at))
-    }
-
-    #[inline]
-    fn guard<'a>(
-        &'a self,
-        value: primitive::TimedMutexGuard<'a, T>,
-        at: &'static Location<'static>,
-    ) -> MutexGuard<'a, T> {
-        self.holder.note(at);
-        MutexGuard { mutex: self, value, bound: PhantomData }
+        // A deadline beyond the end of time is none.
+        let deadline = now().checked_add(timeout);
+        let value = self.lock.write_until("Mutex", Location::caller(), deadline)?;
+        Some(MutexGuard { mutex: self, value })
     }
 
     /// The value, which nobody else can use meanwhile.
@@ -173,36 +142,18 @@ impl<T> Mutex<T> {
     /// assert_eq!(*mutex.lock(), 2);
     /// ```
     pub fn get_mut(&mut self) -> &mut T {
-        self.value.get_mut()
-    }
-
-    /// The value.
-    ///
-    /// ```
-    /// assert_eq!(purloin::sync::Mutex::new("inside").into_inner(), "inside");
-    /// ```
-    pub fn into_inner(self) -> T {
-        self.value.into_inner()
+        self.lock.get_mut()
     }
 }
 
-impl<'a, T> MutexGuard<'a, T> {
+impl<'a, T: ?Sized> MutexGuard<'a, T> {
     /// The mutex that this has locked.
     pub(super) fn mutex(this: &Self) -> &'a Mutex<T> {
         this.mutex
     }
 }
 
-impl<T> Drop for MutexGuard<'_, T> {
-    #[inline]
-    fn drop(&mut self) {
-        if !seeded(Flaw::HolderNotCleared) {
-            self.mutex.holder.clear();
-        }
-    }
-}
-
-impl<T> Deref for MutexGuard<'_, T> {
+impl<T: ?Sized> Deref for MutexGuard<'_, T> {
     type Target = T;
 
     #[inline]
@@ -211,30 +162,30 @@ impl<T> Deref for MutexGuard<'_, T> {
     }
 }
 
-impl<T> DerefMut for MutexGuard<'_, T> {
+impl<T: ?Sized> DerefMut for MutexGuard<'_, T> {
     #[inline]
     fn deref_mut(&mut self) -> &mut T {
         &mut self.value
     }
 }
 
-impl<T: fmt::Debug> fmt::Debug for MutexGuard<'_, T> {
+impl<T: ?Sized + fmt::Debug> fmt::Debug for MutexGuard<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         T::fmt(self, f)
     }
 }
 
-impl<T: fmt::Display> fmt::Display for MutexGuard<'_, T> {
+impl<T: ?Sized + fmt::Display> fmt::Display for MutexGuard<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         T::fmt(self, f)
     }
 }
 
-impl<T: fmt::Debug> fmt::Debug for Mutex<T> {
+impl<T: ?Sized + fmt::Debug> fmt::Debug for Mutex<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut output = f.debug_struct("Mutex");
         match self.try_lock() {
-            Some(value) => output.field("value", &*value),
+            Some(value) => output.field("value", &&*value),
             None => output.field("value", &format_args!("<locked>")),
         };
         output.finish()

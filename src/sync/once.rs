@@ -3,6 +3,7 @@
 use super::line::{Line, What, wait};
 use crate::primitive::{Arc, Flaw, Mutex, OnceLock as Written, const_in_library, seeded};
 use crate::seat::{Seat, with_place};
+use std::fmt;
 use std::panic::Location;
 
 /// A value that is made once, by whoever needs it first; others wait until it is there.
@@ -22,14 +23,12 @@ use std::panic::Location;
 /// assert_eq!(counts, [25; 10]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug)]
 pub struct OnceLock<T> {
     /// Written by the one who initialises, of whom there is one at a time.
     value: Written<T>,
     making: Mutex<Making>,
 }
 
-#[derive(Debug)]
 struct Making {
     /// The thread that runs an initialiser.
     maker: Option<Arc<Seat>>,
@@ -165,5 +164,16 @@ impl<T> Drop for Turn<'_, T> {
             making.line.take()
         };
         line.answer_all();
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for OnceLock<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut output = f.debug_tuple("OnceLock");
+        match self.get() {
+            Some(value) => output.field(value),
+            None => output.field(&format_args!("<uninit>")),
+        };
+        output.finish()
     }
 }

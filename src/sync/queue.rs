@@ -1,11 +1,12 @@
 //! A queue of values between threads: many push, many pop, first in, first out.
 
 use super::closed::Closed;
-use super::line::{Call, Line, What, deadline, hope_for, wait};
+use super::line::{Line, What, deadline, hope_for, wait};
 use super::queue_error::{PopTimeoutError, PushError, PushTimeoutError, TooManyDone, TryPopError, TryPushError};
-use crate::primitive::{Arc, AtomicUsize, Flaw, Mutex, Ordering, const_in_library, seeded};
+use super::segments::{Refusal, Segments};
+use crate::primitive::{Flaw, Mutex, const_in_library, seeded};
 use crate::seat::with_place;
-use std::collections::VecDeque;
+use std::fmt;
 use std::iter::FusedIterator;
 use std::panic::Location;
 use std::time::Duration;
@@ -18,7 +19,9 @@ use std::time::Duration;
 /// core. Of several threads that wait, one that comes at the right moment may be served before.
 ///
 /// A queue ends when it is [closed](Self::close): nothing can be pushed any more, and consumers get what is left. What
-/// was pushed is popped once, or dropped with the queue. Python's `Queue`, with its [`task_done`](Self::task_done) and
+/// was pushed is popped once, or dropped with the queue. A producer that panics does not close it, since others may go on:
+/// where consumers would wait for ever, let a guard close it that is dropped when the producer ends. A queue that was long keeps
+/// its memory until it is dropped. Python's `Queue`, with its [`task_done`](Self::task_done) and
 /// `join` ([`wait_all_done`](Self::wait_all_done)), and an end.
 ///
 /// ```
@@ -36,33 +39,23 @@ use std::time::Duration;
 /// assert_eq!(sum, 55);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug)]
 pub struct Queue<T> {
-    state: Mutex<State<T>>,
-    /// How many values there are, for those who only want to know whether to take the lock.
-    len: AtomicUsize,
+    values: Segments<T>,
+    waits: Mutex<Waits>,
     /// `usize::MAX` if there is no bound.
     capacity: usize,
 }
 
-#[derive(Debug)]
-struct State<T> {
-    values: VecDeque<T>,
-    closed: bool,
-    /// Values pushed and not reported as done.
-    unfinished: usize,
+/// Those who wait, and what they look at under the lock.
+struct Waits {
+    /// For room. If somebody is in it, `values` says so at its head.
     pushers: Line<()>,
+    /// For a value. If somebody is in it, `values` says so at its tail.
     poppers: Line<()>,
-    /// Those who wait until all is done.
+    /// Until all is done.
     finishers: Line<()>,
-}
-
-/// Why a value could not be pushed, or none popped, now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Refusal {
-    Closed,
-    /// Full, or empty.
-    NotNow,
+    /// Values reported as done.
+    done: usize,
 }
 
 impl<T> Queue<T> {
@@ -70,15 +63,7 @@ impl<T> Queue<T> {
         /// A queue without bound: pushing never waits. It may be a `static`.
         #[must_use]
         pub fn unbounded() -> Self {
-            let state = State {
-                values: VecDeque::new(),
-                closed: false,
-                unfinished: 0,
-                pushers: Line::new(),
-                poppers: Line::new(),
-                finishers: Line::new(),
-            };
-            Queue { state: Mutex::new(state), len: AtomicUsize::new(0), capacity: usize::MAX }
+            Queue { values: Segments::new(usize::MAX), waits: Mutex::new(Waits::new()), capacity: usize::MAX }
         }
     }
 
@@ -91,9 +76,7 @@ impl<T> Queue<T> {
         #[must_use]
         pub fn bounded(capacity: usize) -> Self {
             assert!(capacity > 0, "a queue of capacity 0 could never hold a value: let it have room for 1");
-            let mut queue = Self::unbounded();
-            queue.capacity = capacity;
-            queue
+            Queue { values: Segments::new(capacity), waits: Mutex::new(Waits::new()), capacity }
         }
     }
 
@@ -264,25 +247,29 @@ impl<T> Queue<T> {
     /// queue can still be popped; after that, and for those who wait in vain, a pop is [`Closed`].
     pub fn close(&self) {
         let (pushers, poppers) = {
-            let mut state = self.state.lock();
-            state.closed = !seeded(Flaw::WakesBeforeChange);
-            (state.pushers.take(), state.poppers.take())
+            let mut waits = self.waits.lock();
+            if !seeded(Flaw::WakesBeforeChange) {
+                self.values.close();
+            }
+            self.values.no_room_awaited();
+            self.values.no_value_awaited();
+            (waits.pushers.take(), waits.poppers.take())
         };
         pushers.answer_all();
         poppers.answer_all();
         if seeded(Flaw::WakesBeforeChange) {
-            self.state.lock().closed = true;
+            self.values.close();
         }
     }
 
     /// Whether the queue has been closed. There may be values left in it.
     pub fn is_closed(&self) -> bool {
-        self.state.lock().closed
+        self.values.is_closed()
     }
 
     /// How many values there are now; other threads may be pushing and popping.
     pub fn len(&self) -> usize {
-        self.len.load(Ordering::Relaxed)
+        self.values.len()
     }
 
     /// Whether there is no value now.
@@ -320,12 +307,16 @@ impl<T> Queue<T> {
     /// ```
     pub fn task_done(&self) -> Result<(), TooManyDone> {
         let finishers = {
-            let mut state = self.state.lock();
-            state.unfinished = state.unfinished.checked_sub(1).ok_or(TooManyDone)?;
-            if state.unfinished > 0 {
+            let mut waits = self.waits.lock();
+            let left = self.unfinished(&waits);
+            if left == 0 {
+                return Err(TooManyDone);
+            }
+            waits.done = waits.done.wrapping_add(1);
+            if left > 1 {
                 return Ok(());
             }
-            state.finishers.take()
+            waits.finishers.take()
         };
         finishers.answer_all();
         Ok(())
@@ -338,100 +329,96 @@ impl<T> Queue<T> {
         let what = self.what(Location::caller());
         with_place(|place| {
             let call = {
-                let mut state = self.state.lock();
-                if state.unfinished == 0 {
+                let mut waits = self.waits.lock();
+                if self.unfinished(&waits) == 0 {
                     return;
                 }
-                state.finishers.enter(place, ())
+                waits.finishers.enter(place, ())
             };
             wait(place, &call, None, what);
         });
     }
 
+    /// How many values have been pushed and not reported as done.
+    fn unfinished(&self, waits: &Waits) -> usize {
+        self.values.arrived_since(waits.done)
+    }
+
     #[inline]
     fn push_now(&self, value: T) -> Result<(), (T, Refusal)> {
-        let popper = self.change(|state| state.push(value, self.capacity))?;
-        popper.inspect(|call| call.answer());
+        if self.values.put(value)? {
+            self.call(Side::Poppers);
+        }
         Ok(())
     }
 
     #[inline]
     fn pop_now(&self) -> Result<T, Refusal> {
-        let (value, pusher) = self.change(State::pop)?;
-        pusher.inspect(|call| call.answer());
+        let (value, awaited) = self.values.take()?;
+        if awaited {
+            self.call(Side::Pushers);
+        }
         Ok(value)
-    }
-
-    #[inline]
-    fn change<R>(&self, change: impl FnOnce(&mut State<T>) -> R) -> R {
-        let mut state = self.state.lock();
-        let result = change(&mut state);
-        // Relaxed: whoever acts on it takes the lock.
-        self.len.store(state.values.len(), Ordering::Relaxed);
-        result
     }
 
     #[cold]
     #[track_caller]
     fn push_slowly(&self, value: T, timeout: Option<Duration>) -> Result<(), (T, Refusal)> {
         let mut value = Some(value);
-        let mut push = |state: &mut State<T>| {
-            let pushed = value.take().map_or(Ok(None), |value| state.push(value, self.capacity));
+        let mut push = || {
+            let pushed = value.take().map_or(Ok(()), |value| self.push_now(value));
             pushed.map_err(|(returned, refusal)| {
                 value = Some(returned);
                 refusal
             })
         };
-        let room = || self.len() < self.capacity;
-        let pushed = self.retry(timeout, Location::caller(), room, |state| &mut state.pushers, &mut push);
+        let pushed = self.retry(timeout, Location::caller(), Side::Pushers, &mut push);
         match (pushed, value) {
             (Err(refusal), Some(value)) => Err((value, refusal)),
-            (popper, _) => {
-                popper.ok().flatten().inspect(|call| call.answer());
-                Ok(())
-            }
+            _ => Ok(()),
         }
     }
 
     #[cold]
     #[track_caller]
     fn pop_slowly(&self, timeout: Option<Duration>) -> Result<T, Refusal> {
-        let some = || !self.is_empty();
-        let (value, pusher) = self.retry(timeout, Location::caller(), some, |state| &mut state.poppers, State::pop)?;
-        pusher.inspect(|call| call.answer());
-        Ok(value)
+        self.retry(timeout, Location::caller(), Side::Poppers, || self.pop_now())
     }
 
-    /// Does `attempt` as soon as it is not refused, and waits in `line` until then.
+    /// Does `attempt` as soon as it is not refused, and waits on that side until then.
     fn retry<R>(
         &self,
         timeout: Option<Duration>,
         at: &'static Location<'static>,
-        promising: impl Fn() -> bool,
-        line: impl Fn(&mut State<T>) -> &mut Line<()>,
-        mut attempt: impl FnMut(&mut State<T>) -> Result<R, Refusal>,
+        side: Side,
+        mut attempt: impl FnMut() -> Result<R, Refusal>,
     ) -> Result<R, Refusal> {
-        let deadline = deadline(timeout);
+        let (what, deadline) = (self.what(at), deadline(timeout));
         let mut late = false;
         with_place(|place| {
             loop {
                 // What is there for the taking soon is worth a short spin.
-                hope_for(&promising);
-                let before = seeded(Flaw::EntersUnlooked).then(|| self.change(&mut attempt));
-                let attempted = self.change(|state| match before.unwrap_or_else(|| attempt(state)) {
-                    Err(Refusal::NotNow) if !late => Err(line(state).enter(place, ())),
-                    result => Ok(result),
-                });
-                let call = match attempted {
-                    Ok(result) => return result,
-                    Err(call) => call,
+                hope_for(|| self.is_promising(side));
+                match attempt() {
+                    Err(Refusal::NotNow) if !late => {}
+                    result => return result,
+                }
+                let call = {
+                    let mut waits = self.waits.lock();
+                    if !self.mark(side) {
+                        // Something has changed since the attempt.
+                        continue;
+                    }
+                    waits.line(side).enter(place, ())
                 };
-                if !wait(place, &call, deadline, self.what(at)) {
+                if !wait(place, &call, deadline, what) {
                     // If it is answered at this very moment, there may be something for it, which nobody else was told
                     // of: so it makes one more attempt in any case.
                     late = true;
                     if !seeded(Flaw::LeaverStaysInLine) {
-                        line(&mut self.state.lock()).leave(&call);
+                        let mut waits = self.waits.lock();
+                        waits.line(side).leave(&call);
+                        self.unmark_if_empty(&mut waits, side);
                     }
                     if seeded(Flaw::ServedTakenForLate) {
                         return Err(Refusal::NotNow);
@@ -444,31 +431,70 @@ impl<T> Queue<T> {
     fn what(&self, at: &'static Location<'static>) -> What {
         What { kind: "Queue", address: (&raw const *self).addr(), at }
     }
-}
 
-impl<T> State<T> {
-    /// Appends a value if it may, and tells who is to be answered.
-    #[inline]
-    fn push(&mut self, value: T, capacity: usize) -> Result<Option<Arc<Call>>, (T, Refusal)> {
-        if self.closed {
-            return Err((value, Refusal::Closed));
+    fn is_promising(&self, side: Side) -> bool {
+        match side {
+            Side::Pushers => self.len() < self.capacity,
+            Side::Poppers => !self.is_empty(),
         }
-        if self.values.len() == capacity {
-            return Err((value, Refusal::NotNow));
-        }
-        self.values.push_back(value);
-        self.unfinished += 1;
-        Ok(self.poppers.next())
     }
 
-    /// Takes the oldest value, and tells who is to be answered.
-    #[inline]
-    fn pop(&mut self) -> Result<(T, Option<Arc<Call>>), Refusal> {
-        match self.values.pop_front() {
-            Some(value) => Ok((value, self.pushers.next())),
-            None if self.closed => Err(Refusal::Closed),
-            None => Err(Refusal::NotNow),
+    /// Says in `values` that somebody is about to wait on that side, if there is reason to.
+    fn mark(&self, side: Side) -> bool {
+        match side {
+            Side::Pushers => self.values.await_room(),
+            Side::Poppers => self.values.await_value(),
         }
+    }
+
+    fn unmark_if_empty(&self, waits: &mut Waits, side: Side) {
+        match side {
+            _ if !waits.line(side).is_empty() => {}
+            Side::Pushers => self.values.no_room_awaited(),
+            Side::Poppers => self.values.no_value_awaited(),
+        }
+    }
+
+    /// Lets the first who waits on that side look again: there is something for it.
+    #[cold]
+    fn call(&self, side: Side) {
+        let call = {
+            let mut waits = self.waits.lock();
+            let call = waits.line(side).next();
+            self.unmark_if_empty(&mut waits, side);
+            call
+        };
+        call.inspect(|call| call.answer());
+    }
+}
+
+/// Who waits: for room, or for a value.
+#[derive(Debug, Clone, Copy)]
+enum Side {
+    Pushers,
+    Poppers,
+}
+
+impl Waits {
+    const_in_library! {
+        pub fn new() -> Self {
+            Waits { pushers: Line::new(), poppers: Line::new(), finishers: Line::new(), done: 0 }
+        }
+    }
+
+    fn line(&mut self, side: Side) -> &mut Line<()> {
+        match side {
+            Side::Pushers => &mut self.pushers,
+            Side::Poppers => &mut self.poppers,
+        }
+    }
+}
+
+impl<T> fmt::Debug for Queue<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut output = f.debug_struct("Queue");
+        output.field("len", &self.len()).field("capacity", &self.capacity()).field("closed", &self.is_closed());
+        output.finish_non_exhaustive()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::holder::{Holder, Step, Wish, acquire};
 use super::line::What;
-use crate::primitive::{self, const_in_library, now};
+use crate::primitive::{self, Flaw, const_in_library, now, seeded};
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
@@ -28,14 +28,16 @@ use std::time::{Duration, Instant};
 /// assert!(sum == 6 || sum == 10);
 /// # Ok::<(), purloin::BuildError>(())
 /// ```
-pub struct RwLock<T> {
-    value: primitive::RwLock<T>,
+// What locking and unlocking write is in one cache line.
+#[repr(C, align(32))]
+pub struct RwLock<T: ?Sized> {
     holder: Holder,
+    value: primitive::RwLock<T>,
 }
 
 /// The right to read an [`RwLock`]'s value, until it is dropped by the thread that locked.
 #[must_use = "the lock is given back when this is dropped"]
-pub struct RwLockReadGuard<'a, T> {
+pub struct RwLockReadGuard<'a, T: ?Sized> {
     value: primitive::RwLockReadGuard<'a, T>,
     /// Not `Send`, whichever features of parking_lot are on.
     bound: PhantomData<std::sync::MutexGuard<'static, ()>>,
@@ -43,7 +45,7 @@ pub struct RwLockReadGuard<'a, T> {
 
 /// The right to change an [`RwLock`]'s value, until it is dropped by the thread that locked.
 #[must_use = "the lock is given back when this is dropped"]
-pub struct RwLockWriteGuard<'a, T> {
+pub struct RwLockWriteGuard<'a, T: ?Sized> {
     holder: &'a Holder,
     /// Unlocks when it is dropped, after `drop` below has run.
     value: primitive::RwLockWriteGuard<'a, T>,
@@ -55,10 +57,21 @@ impl<T> RwLock<T> {
     const_in_library! {
         /// An unlocked lock.
         pub fn new(value: T) -> Self {
-            RwLock { value: primitive::RwLock::new(value), holder: Holder::new() }
+            RwLock { holder: Holder::new(), value: primitive::RwLock::new(value) }
         }
     }
 
+    /// The value.
+    ///
+    /// ```
+    /// assert_eq!(purloin::sync::RwLock::new("inside").into_inner(), "inside");
+    /// ```
+    pub fn into_inner(self) -> T {
+        self.value.into_inner()
+    }
+}
+
+impl<T: ?Sized> RwLock<T> {
     /// Locks for reading, waiting as long as it takes.
     ///
     /// # Panics
@@ -102,14 +115,17 @@ impl<T> RwLock<T> {
     /// ```
     #[track_caller]
     pub fn try_read_for(&self, timeout: Duration) -> Option<RwLockReadGuard<'_, T>> {
-        let at = Location::caller();
-        self.try_read().or_else(|| self.read_slow(at, now().checked_add(timeout)))
+        match self.try_read() {
+            Some(guard) => Some(guard),
+            None => self.read_slow(Location::caller(), now().checked_add(timeout)),
+        }
     }
 
     #[cold]
+    #[track_caller]
     fn read_slow(&self, at: &'static Location<'static>, deadline: Option<Instant>) -> Option<RwLockReadGuard<'_, T>> {
         let mut value = None;
-        acquire(&self.wish(false, at, deadline), &mut |step| {
+        acquire(&self.wish(false, "RwLock", at, deadline), &mut |step| {
             value = match step {
                 Step::Try => self.value.try_read(),
                 Step::Block(None) => Some(self.value.read()),
@@ -141,10 +157,16 @@ impl<T> RwLock<T> {
     #[inline]
     #[track_caller]
     pub fn write(&self) -> RwLockWriteGuard<'_, T> {
-        let at = Location::caller();
+        self.write_as("RwLock", Location::caller())
+    }
+
+    /// Locks for writing on behalf of a primitive of that kind, of which this is a part.
+    #[inline]
+    #[track_caller]
+    pub(super) fn write_as(&self, kind: &'static str, at: &'static Location<'static>) -> RwLockWriteGuard<'_, T> {
         match self.value.try_write() {
             Some(value) => self.writer(value, at),
-            None => self.write_slow(at, None).expect("there is no deadline"),
+            None => self.write_slow(kind, at, None).expect("there is no deadline"),
         }
     }
 
@@ -173,18 +195,36 @@ impl<T> RwLock<T> {
     /// ```
     #[track_caller]
     pub fn try_write_for(&self, timeout: Duration) -> Option<RwLockWriteGuard<'_, T>> {
-        let at = Location::caller();
+        self.write_until("RwLock", Location::caller(), now().checked_add(timeout))
+    }
+
+    /// The same, on behalf of a primitive of that kind.
+    #[track_caller]
+    pub(super) fn write_until(
+        &self,
+        kind: &'static str,
+        at: &'static Location<'static>,
+        deadline: Option<Instant>,
+    ) -> Option<RwLockWriteGuard<'_, T>> {
         match self.value.try_write() {
             Some(value) => Some(self.writer(value, at)),
-            None => self.write_slow(at, now().checked_add(timeout)),
+            None => self.write_slow(kind, at, deadline),
         }
     }
 
     #[cold]
-    fn write_slow(&self, at: &'static Location<'static>, deadline: Option<Instant>) -> Option<RwLockWriteGuard<'_, T>> {
+    #[track_caller]
+    fn write_slow(
+        &self,
+        kind: &'static str,
+        at: &'static Location<'static>,
+        deadline: Option<Instant>,
+    ) -> Option<RwLockWriteGuard<'_, T>> {
         let mut value = None;
-        acquire(&self.wish(true, at, deadline), &mut |step| {
+        acquire(&self.wish(true, kind, at, deadline), &mut |step| {
             value = match step {
+                // To try the exchange while another thread writes would take the cache line from it.
+                Step::Try if self.holder.is_noted() => None,
                 Step::Try => self.value.try_write(),
                 Step::Block(None) => Some(self.value.write()),
                 Step::Block(Some(deadline)) => self.value.try_write_until(deadline),
@@ -205,8 +245,14 @@ impl<T> RwLock<T> {
         RwLockWriteGuard { holder: &self.holder, value, bound: PhantomData }
     }
 
-    fn wish(&self, alone: bool, at: &'static Location<'static>, deadline: Option<Instant>) -> Wish<'_> {
-        let what = What { kind: "RwLock", address: ptr::from_ref(self).addr(), at };
+    fn wish(
+        &self,
+        alone: bool,
+        kind: &'static str,
+        at: &'static Location<'static>,
+        deadline: Option<Instant>,
+    ) -> Wish<'_> {
+        let what = What { kind, address: ptr::from_ref(self).cast::<()>().addr(), at };
         Wish { holder: &self.holder, what, alone, deadline }
     }
 
@@ -214,25 +260,18 @@ impl<T> RwLock<T> {
     pub fn get_mut(&mut self) -> &mut T {
         self.value.get_mut()
     }
-
-    /// The value.
-    ///
-    /// ```
-    /// assert_eq!(purloin::sync::RwLock::new("inside").into_inner(), "inside");
-    /// ```
-    pub fn into_inner(self) -> T {
-        self.value.into_inner()
-    }
 }
 
-impl<T> Drop for RwLockWriteGuard<'_, T> {
+impl<T: ?Sized> Drop for RwLockWriteGuard<'_, T> {
     #[inline]
     fn drop(&mut self) {
-        self.holder.clear();
+        if !seeded(Flaw::HolderNotCleared) {
+            self.holder.clear();
+        }
     }
 }
 
-impl<T> Deref for RwLockReadGuard<'_, T> {
+impl<T: ?Sized> Deref for RwLockReadGuard<'_, T> {
     type Target = T;
 
     #[inline]
@@ -241,7 +280,7 @@ impl<T> Deref for RwLockReadGuard<'_, T> {
     }
 }
 
-impl<T> Deref for RwLockWriteGuard<'_, T> {
+impl<T: ?Sized> Deref for RwLockWriteGuard<'_, T> {
     type Target = T;
 
     #[inline]
@@ -250,30 +289,30 @@ impl<T> Deref for RwLockWriteGuard<'_, T> {
     }
 }
 
-impl<T> DerefMut for RwLockWriteGuard<'_, T> {
+impl<T: ?Sized> DerefMut for RwLockWriteGuard<'_, T> {
     #[inline]
     fn deref_mut(&mut self) -> &mut T {
         &mut self.value
     }
 }
 
-impl<T: fmt::Debug> fmt::Debug for RwLockReadGuard<'_, T> {
+impl<T: ?Sized + fmt::Debug> fmt::Debug for RwLockReadGuard<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         T::fmt(self, f)
     }
 }
 
-impl<T: fmt::Debug> fmt::Debug for RwLockWriteGuard<'_, T> {
+impl<T: ?Sized + fmt::Debug> fmt::Debug for RwLockWriteGuard<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         T::fmt(self, f)
     }
 }
 
-impl<T: fmt::Debug> fmt::Debug for RwLock<T> {
+impl<T: ?Sized + fmt::Debug> fmt::Debug for RwLock<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut output = f.debug_struct("RwLock");
         match self.try_read() {
-            Some(value) => output.field("value", &*value),
+            Some(value) => output.field("value", &&*value),
             None => output.field("value", &format_args!("<locked>")),
         };
         output.finish()

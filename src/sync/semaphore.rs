@@ -2,10 +2,11 @@
 
 use super::closed::Closed;
 use super::line::{Call, Line, What, deadline, hope_for, wait};
+use super::permit::{OwnedPermit, Permit};
+use super::semaphore_error::{AcquireTimeoutError, TooManyPermits, TryAcquireError};
 use crate::primitive::{Arc, AtomicUsize, Flaw, Mutex, Ordering, const_in_library, seeded};
 use crate::seat::{Place, with_place};
 use std::fmt;
-use std::mem;
 use std::panic::Location;
 use std::time::Duration;
 
@@ -32,7 +33,6 @@ use std::time::Duration;
 /// assert_eq!(CONNECTIONS.available(), 2);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug)]
 pub struct Semaphore {
     /// The permits that nobody has, and above them two flags:
     ///
@@ -136,7 +136,7 @@ impl Semaphore {
         if !self.take(permits) && self.acquire_slowly(permits, None) != Outcome::Served {
             return Err(Closed);
         }
-        Ok(self.permit(permits))
+        Ok(Permit::of(self, permits))
     }
 
     /// Takes that many permits if they are there and nobody waits for permits.
@@ -159,7 +159,7 @@ impl Semaphore {
     #[inline]
     pub fn try_acquire(&self, permits: usize) -> Result<Permit<'_>, TryAcquireError> {
         if self.take(permits) {
-            return Ok(self.permit(permits));
+            return Ok(Permit::of(self, permits));
         }
         Err(if self.is_closed() { TryAcquireError::Closed } else { TryAcquireError::NoPermits })
     }
@@ -187,13 +187,49 @@ impl Semaphore {
     #[track_caller]
     pub fn acquire_timeout(&self, permits: usize, timeout: Duration) -> Result<Permit<'_>, AcquireTimeoutError> {
         if self.take(permits) {
-            return Ok(self.permit(permits));
+            return Ok(Permit::of(self, permits));
         }
         match self.acquire_slowly(permits, Some(timeout)) {
-            Outcome::Served => Ok(self.permit(permits)),
+            Outcome::Served => Ok(Permit::of(self, permits)),
             Outcome::Closed => Err(AcquireTimeoutError::Closed),
             Outcome::TimedOut => Err(AcquireTimeoutError::TimedOut),
         }
+    }
+
+    /// As [`acquire`](Self::acquire), for a guard that keeps the semaphore alive and may go to another task.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire`](Self::acquire).
+    ///
+    /// # Panics
+    ///
+    /// As [`acquire`](Self::acquire).
+    ///
+    /// ```
+    /// use purloin::sync::Semaphore;
+    /// use std::sync::Arc;
+    ///
+    /// let pool = purloin::Pool::new(2)?;
+    /// let slots = Arc::new(Semaphore::new(1));
+    /// let slot = slots.acquire_owned(1)?;
+    /// let task = pool.spawn(move || slot.count()); // and gives it back
+    /// assert_eq!(task.join()?, 1);
+    /// assert_eq!(slots.available(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[track_caller]
+    pub fn acquire_owned(self: &Arc<Self>, permits: usize) -> Result<OwnedPermit, Closed> {
+        self.acquire(permits).map(|permit| permit.owned(self))
+    }
+
+    /// As [`try_acquire`](Self::try_acquire), for a guard that keeps the semaphore alive and may go to another task.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_acquire`](Self::try_acquire).
+    pub fn try_acquire_owned(self: &Arc<Self>, permits: usize) -> Result<OwnedPermit, TryAcquireError> {
+        self.try_acquire(permits).map(|permit| permit.owned(self))
     }
 
     /// Adds permits, and serves those who wait for them. From anywhere: this is how one thread lets another go on, and
@@ -274,12 +310,6 @@ impl Semaphore {
         self.word.load(Ordering::Relaxed) & Self::MAX_PERMITS
     }
 
-    /// A guard for permits that have been taken.
-    #[inline]
-    fn permit(&self, permits: usize) -> Permit<'_> {
-        Permit { semaphore: self, permits }
-    }
-
     /// Takes permits if they are there, nobody waits and the semaphore is open.
     #[inline]
     fn take(&self, permits: usize) -> bool {
@@ -296,13 +326,19 @@ impl Semaphore {
 
     /// Gives permits to those who wait, or to nobody.
     #[inline]
-    fn give(&self, permits: usize) {
+    pub(super) fn give(&self, permits: usize) {
         // Release pairs with the Acquire in `take` and in `take_for_first`. The sum stays below the flags, since it is at
         // most `total`.
         let order = if seeded(Flaw::PermitReleasedRelaxed) { Ordering::Relaxed } else { Ordering::Release };
         if self.word.fetch_add(permits, order) & WAITING != 0 {
             self.serve();
         }
+    }
+
+    /// Permits that were taken are never given back.
+    pub(super) fn forget(&self, permits: usize) {
+        // Release pairs with the Acquire in `add_permits`: the permits left the word before.
+        self.total.fetch_sub(permits, Ordering::Release);
     }
 
     /// Waits for its turn in the line.
@@ -415,6 +451,13 @@ impl Semaphore {
     }
 }
 
+impl fmt::Debug for Semaphore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut output = f.debug_struct("Semaphore");
+        output.field("available", &self.available()).field("closed", &self.is_closed()).finish_non_exhaustive()
+    }
+}
+
 /// How a wait ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Outcome {
@@ -422,108 +465,3 @@ enum Outcome {
     Closed,
     TimedOut,
 }
-
-/// Permits of a [`Semaphore`], given back when this is dropped.
-#[derive(Debug)]
-#[must_use = "the permits are given back at once if the guard is not kept"]
-pub struct Permit<'a> {
-    semaphore: &'a Semaphore,
-    permits: usize,
-}
-
-impl Permit<'_> {
-    /// How many permits these are.
-    pub fn count(&self) -> usize {
-        self.permits
-    }
-
-    /// Takes the permits out of the semaphore for good, or until [`add_permits`](Semaphore::add_permits) is called for
-    /// them: for permits that are taken in one place and given back in another.
-    ///
-    /// ```
-    /// use purloin::sync::Semaphore;
-    ///
-    /// let semaphore = Semaphore::new(2);
-    /// semaphore.acquire(1)?.forget();
-    /// assert_eq!(semaphore.available(), 1);
-    /// # Ok::<(), purloin::sync::Closed>(())
-    /// ```
-    pub fn forget(self) {
-        // Release pairs with the Acquire in `add_permits`: the permits left the word before.
-        self.semaphore.total.fetch_sub(self.permits, Ordering::Release);
-        mem::forget(self);
-    }
-}
-
-impl Drop for Permit<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        self.semaphore.give(self.permits);
-    }
-}
-
-/// Why [`Semaphore::try_acquire`] came back without permits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum TryAcquireError {
-    /// There are too few, or others wait for them.
-    NoPermits,
-    /// The semaphore has been closed.
-    Closed,
-}
-
-impl fmt::Display for TryAcquireError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            TryAcquireError::NoPermits => {
-                f.write_str("the semaphore has too few permits now, or others wait for them: acquire waits")
-            }
-            TryAcquireError::Closed => f.write_str("the semaphore has been closed"),
-        }
-    }
-}
-
-impl std::error::Error for TryAcquireError {}
-
-/// Why [`Semaphore::acquire_timeout`] came back without permits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum AcquireTimeoutError {
-    /// The time was up before it was this thread's turn and the permits were there.
-    TimedOut,
-    /// The semaphore has been closed.
-    Closed,
-}
-
-impl fmt::Display for AcquireTimeoutError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            AcquireTimeoutError::TimedOut => f.write_str("the time was up before the semaphore had permits to give"),
-            AcquireTimeoutError::Closed => f.write_str("the semaphore has been closed"),
-        }
-    }
-}
-
-impl std::error::Error for AcquireTimeoutError {}
-
-/// [`Semaphore::add_permits`] would have made more permits than the semaphore may have; none were added. Somebody gives
-/// back what nobody took, or gives back twice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TooManyPermits {
-    /// How many were to be added.
-    pub added: usize,
-    /// The most that the semaphore may have.
-    pub bound: usize,
-}
-
-impl fmt::Display for TooManyPermits {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let TooManyPermits { added, bound } = self;
-        write!(
-            f,
-            "{added} permits more would be too many for a semaphore of at most {bound}: are some given back twice?"
-        )
-    }
-}
-
-impl std::error::Error for TooManyPermits {}
