@@ -77,7 +77,7 @@ fn mistakes_are_found() {
             deadlock(Flaw::GuestKeepsCore, 4000, trees),
             deadlock(Flaw::CallerForgotten, 4000, trees),
             deadlock(Flaw::GrantLeftBehind, 4000, trees),
-            deadlock(Flaw::NapperLeftAsleep, 20000, trees),
+            deadlock(Flaw::NapperLeftAsleep, 4000, trees),
         ],
     );
 }
