@@ -7,8 +7,8 @@ mod common;
 use common::{CORES, Gate, LONG, assert_sound, good_child, note, part, spin_until, text_of, within};
 use purloin::Pool;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 /// What became of a forked child.
@@ -31,14 +31,49 @@ fn forked(body: impl FnOnce()) -> End {
     if child == 0 {
         // SAFETY: no memory is involved.
         unsafe { libc::alarm(10) };
-        let code = match catch_unwind(AssertUnwindSafe(body)) {
-            Ok(()) => 0,
-            Err(payload) if text_of(&*payload).contains("forked from the one that built the pool") => 1,
-            Err(_) => 2,
-        };
-        // SAFETY: ends the child at once, without the parent's handlers for the end.
-        unsafe { libc::_exit(code) };
+        exit_with(catch_unwind(AssertUnwindSafe(body)));
     }
+    end_of(child)
+}
+
+/// Runs `body`, in the middle of which the process forks where it calls what it is given. The child goes on from there, as
+/// the parent does: the call tells it that it is one. Tells what became of the child.
+fn forked_within(body: impl FnOnce(&(dyn Fn() -> bool + Sync))) -> End {
+    let parent = std::process::id();
+    let ended = Mutex::new(None);
+    let fork = || {
+        // SAFETY: as in `forked`.
+        let child = unsafe { libc::fork() };
+        assert!(child >= 0, "fork");
+        if child == 0 {
+            // SAFETY: no memory is involved.
+            unsafe { libc::alarm(10) };
+            return true;
+        }
+        *ended.lock().expect("no panic") = Some(end_of(child));
+        false
+    };
+    let outcome = catch_unwind(AssertUnwindSafe(|| body(&fork)));
+    if std::process::id() != parent {
+        exit_with(outcome);
+    }
+    outcome.expect("no panic in the parent");
+    ended.into_inner().expect("no panic").expect("the body forks")
+}
+
+/// Ends a child, and tells its parent how its part went.
+fn exit_with(outcome: thread::Result<()>) -> ! {
+    let code = match outcome {
+        Ok(()) => 0,
+        Err(payload) if text_of(&*payload).contains("forked from the one that built the pool") => 1,
+        Err(_) => 2,
+    };
+    // SAFETY: ends the child at once, without the parent's handlers for the end.
+    unsafe { libc::_exit(code) }
+}
+
+/// Waits for a child, and tells what became of it.
+fn end_of(child: libc::pid_t) -> End {
     let mut status = 0;
     // SAFETY: the child is ours, and the status a valid place.
     assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
@@ -220,38 +255,82 @@ fn the_stolen_half_stays_behind() {
             return;
         }
         let (stolen, gate) = (Gate::new(), Gate::new());
-        let parent = std::process::id();
-        let mut status = 0;
-        let region = catch_unwind(AssertUnwindSafe(|| {
-            pool.join(
-                || {
-                    stolen.pass();
-                    // SAFETY: as in `forked`.
-                    let child = unsafe { libc::fork() };
-                    assert!(child >= 0, "fork");
-                    if child == 0 {
-                        // SAFETY: no memory is involved.
-                        unsafe { libc::alarm(10) };
-                        return;
-                    }
-                    // SAFETY: the child is ours, and the status a valid place.
-                    assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+        let end = forked_within(|fork| {
+            let in_a = || {
+                stolen.pass();
+                if !fork() {
                     gate.open();
-                },
-                || {
-                    stolen.open();
-                    gate.pass();
-                },
-            )
-        }));
-        if std::process::id() != parent {
-            let says_why = region.is_err_and(|payload| text_of(&*payload).contains("forked from the one"));
-            // SAFETY: as in `forked`.
-            unsafe { libc::_exit(if says_why { 7 } else { 8 }) };
+                }
+            };
+            let in_b = || {
+                stolen.open();
+                gate.pass();
+            };
+            pool.join(in_a, in_b);
+        });
+        assert_eq!(end, End::SaysWhy);
+    });
+}
+
+/// A thread forks in the middle of a region, while others use all locks and queues of the pool, and goes on in the child:
+/// out of the region, or to where it is told what is wrong, but never to a lock that nobody will open.
+#[test]
+fn leaving_returns() {
+    at_cores_alone("leaving_returns", |pool| {
+        let stop = AtomicBool::new(false);
+        let ends: Vec<(u32, End)> = thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while !stop.load(Ordering::Relaxed) {
+                        drop(pool.spawn(|| ()));
+                        pool.install(|| ());
+                    }
+                });
+            }
+            let ends = (0..60).map(|round| {
+                let end = forked_within(|fork| {
+                    pool.install(|| match round % 5 {
+                        0 => drop(fork()),
+                        1 => assert!(!fork(), "forked from the one that built the pool: so says this test"),
+                        2 => drop(purloin::blocking(fork)),
+                        3 => drop(purloin::join(|| purloin::blocking(fork), || ())),
+                        _ => {
+                            let in_a = || purloin::blocking(|| assert!(!fork(), "a panic of the child's"));
+                            purloin::join(in_a, || ());
+                        }
+                    });
+                });
+                (round, end)
+            });
+            let ends = ends.collect();
+            stop.store(true, Ordering::Relaxed);
+            ends
+        });
+        // A child in which a thread of the pool's is left, and ends, ends well.
+        let hung = ends.into_iter().filter(|(_, end)| matches!(end, End::Signal(_))).collect::<Vec<_>>();
+        assert_eq!(hung, []);
+    });
+}
+
+/// The same in the middle of a task: the thread is the pool's own, and nobody else is left.
+#[test]
+fn a_task_that_forks_ends() {
+    at_cores_alone("a_task_that_forks_ends", |pool| {
+        for round in 0..20 {
+            let end = pool.spawn(move || {
+                // SAFETY: as in `forked`.
+                let child = unsafe { libc::fork() };
+                assert!(child >= 0, "fork");
+                if child == 0 {
+                    // SAFETY: no memory is involved.
+                    unsafe { libc::alarm(10) };
+                    return None;
+                }
+                Some(end_of(child))
+            });
+            let end = end.join().expect("no panic");
+            assert_eq!(end, Some(End::Done), "round {round}");
         }
-        region.expect("no panic in the parent");
-        assert!(libc::WIFEXITED(status), "the child was ended by signal {}", libc::WTERMSIG(status));
-        assert_eq!(libc::WEXITSTATUS(status), 7);
     });
 }
 
