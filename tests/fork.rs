@@ -272,6 +272,34 @@ fn the_stolen_half_stays_behind() {
     });
 }
 
+/// The same with one `join` inside another: the child's panic ends the inner fork and the outer one, and nothing is left in
+/// between that a check of the library's own would come upon.
+#[test]
+fn two_stolen_halves_stay_behind() {
+    at_cores_alone("two_stolen_halves_stay_behind", |pool| {
+        if pool.cores() == 1 {
+            return;
+        }
+        let (inner, outer, gate) = (Gate::new(), Gate::new(), Gate::new());
+        let end = forked_within(|fork| {
+            let in_a = || {
+                inner.pass();
+                outer.pass();
+                if !fork() {
+                    gate.open();
+                }
+            };
+            // On two cores one thread comes for both.
+            let stolen = |mine: &Gate| {
+                mine.open();
+                purloin::blocking(|| gate.pass());
+            };
+            pool.join(|| purloin::join(in_a, || stolen(&inner)), || stolen(&outer));
+        });
+        assert_eq!(end, End::SaysWhy);
+    });
+}
+
 /// A thread forks in the middle of a region, while others use all locks and queues of the pool, and goes on in the child:
 /// out of the region, or to where it is told what is wrong, but never to a lock that nobody will open.
 #[test]
