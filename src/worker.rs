@@ -81,6 +81,7 @@ impl Worker {
     /// is given up.
     pub fn enter<R>(registry: &Registry, core: usize, body: impl FnOnce(&Worker) -> R) -> R {
         let worker = Worker::new(registry);
+        worker.cover_others();
         worker.hold(core);
         let _settle = Settle::new(None);
         let _leave = Leave(&worker);
@@ -89,11 +90,20 @@ impl Worker {
 
     /// Makes this thread that worker again, which it was before it entered another pool, for the time of `body`.
     pub fn resume<R>(&self, body: impl FnOnce(&Worker) -> R) -> R {
+        self.cover_others();
         let _settle = Settle::new(None);
         self.on_top(|| {
             settle();
             body(self)
         })
+    }
+
+    /// Before this worker comes on top of another one: that one makes no fork for the time being, at which it would look up,
+    /// so its pool's other cores see to what it leaves.
+    fn cover_others(&self) {
+        if let Some(current) = Worker::current().filter(|current| !ptr::eq(*current, self)) {
+            current.share_all();
+        }
     }
 
     fn on_top<R>(&self, body: impl FnOnce() -> R) -> R {
