@@ -3,6 +3,7 @@
 use crate::job::{Fork, Frame, JobRef, Lineage, Shared, Standing, Ticket};
 use crate::latch::Verdict;
 use crate::primitive::{Flaw, Ordering, PRIVATE_CAPACITY, RESERVE, Tick, fence, seeded};
+use crate::registry::forked;
 use crate::wait::{Awaited, Thief};
 use crate::worker::Worker;
 use std::ptr;
@@ -161,6 +162,11 @@ impl Worker {
                 claimed
             }
         };
+        if !mine && self.registry().is_orphaned() {
+            // Whoever took it has not come along. This unwinds: the fork has to be ended here.
+            self.private.forget(index);
+            forked();
+        }
         let reclaimed = if mine {
             self.took_back();
             Reclaimed::Mine

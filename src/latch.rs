@@ -1,6 +1,6 @@
 //! A latch: set once by the thread that ends a job, waited for by one thread, and free to disappear the moment it is set.
 
-use crate::primitive::{Alive, Arc, AtomicPtr, AtomicUsize, Flaw, Ordering, seeded};
+use crate::primitive::{Alive, Arc, AtomicPtr, AtomicUsize, Flaw, Ordering, fork_generation, seeded};
 use crate::seat::Seat;
 use std::ptr;
 
@@ -54,13 +54,15 @@ impl Verdict {
 pub struct Waiter {
     seat: Arc<Seat>,
     verdict: AtomicUsize,
+    /// The process in which it was made.
+    fork_generation: usize,
     alive: Alive,
 }
 
 impl Waiter {
     /// A record for the thread that parks on `seat`.
     pub fn new(seat: Arc<Seat>) -> Self {
-        Waiter { seat, verdict: AtomicUsize::new(0), alive: Alive::new() }
+        Waiter { seat, verdict: AtomicUsize::new(0), fork_generation: fork_generation(), alive: Alive::new() }
     }
 
     /// The verdict, once it was given.
@@ -141,6 +143,9 @@ impl Latch {
             // SAFETY: an announced waiter stays in place until it has its verdict, which only the store below gives.
             let waiter = unsafe { &*waiter };
             let seat = Arc::clone(&waiter.seat);
+            // In a forked child its thread is not there, though it may hold the lock that an unpark takes; or it is this
+            // one, and awake.
+            let stayed_behind = waiter.fork_generation != fork_generation();
             waiter.alive.touch();
             // Release pairs with the Acquire in `Waiter::verdict`, and passes on what the swap acquired or made.
             waiter.verdict.store(verdict.word(), Ordering::Release);
@@ -148,7 +153,9 @@ impl Latch {
                 waiter.alive.touch();
             }
             // From here on the waiter may be gone; the seat is held by our own count.
-            seat.unpark();
+            if !stayed_behind {
+                seat.unpark();
+            }
         }
     }
 }

@@ -201,8 +201,12 @@ impl Registry {
         until_settled(|| self.injector.steal_some(owner))
     }
 
-    /// Puts a job where any thread out of work finds it, and sees to it that one does.
+    /// Puts a job where any thread out of work finds it, and sees to it that one does. In a forked child there is none, and
+    /// the queue may wait for a thread that did not come along: the job is forgotten, and whoever waits for it says why.
     pub fn inject(&self, job: JobRef) {
+        if self.is_orphaned() {
+            return;
+        }
         self.injector.push(job);
         self.work_appeared(false);
     }
@@ -236,9 +240,13 @@ impl Registry {
         }
     }
 
-    /// Wakes one thread for one idle core, starting it if need be.
+    /// Wakes one thread for one idle core, starting it if need be. Nobody in a forked child, where the lock may be held by a
+    /// thread that is not there; it is no place for a panic, since it may be the middle of a fork.
     #[cold]
     pub fn wake(&self) {
+        if self.is_orphaned() {
+            return;
+        }
         self.see_to(self.sleep.wake_one());
     }
 

@@ -143,6 +143,8 @@ impl Worker {
                 sleep.useful();
             }
             self.run(job);
+            // If the job has forked the process: the others, and their locks, have stayed behind.
+            self.registry().check_fork();
         }
         let counters = &self.core().counters;
         counters.parks.bump();

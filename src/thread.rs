@@ -72,16 +72,8 @@ where
 {
     match Worker::current_in(registry) {
         Some(worker) if Worker::current().is_some_and(|current| ptr::eq(current, worker)) => body(worker),
-        known => {
-            if let Some(current) = Worker::current() {
-                // The other pool's cores see to what this thread leaves for the time being.
-                current.share_all();
-            }
-            match known {
-                Some(worker) => worker.resume(body),
-                None => from_outside(registry, body),
-            }
-        }
+        Some(worker) => worker.resume(body),
+        None => from_outside(registry, body),
     }
 }
 

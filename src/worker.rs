@@ -81,6 +81,7 @@ impl Worker {
     /// is given up.
     pub fn enter<R>(registry: &Registry, core: usize, body: impl FnOnce(&Worker) -> R) -> R {
         let worker = Worker::new(registry);
+        worker.cover_others();
         worker.hold(core);
         let _settle = Settle::new(None);
         let _leave = Leave(&worker);
@@ -89,11 +90,20 @@ impl Worker {
 
     /// Makes this thread that worker again, which it was before it entered another pool, for the time of `body`.
     pub fn resume<R>(&self, body: impl FnOnce(&Worker) -> R) -> R {
+        self.cover_others();
         let _settle = Settle::new(None);
         self.on_top(|| {
             settle();
             body(self)
         })
+    }
+
+    /// Before this worker comes on top of another one: that one makes no fork for the time being, at which it would look up,
+    /// so its pool's other cores see to what it leaves.
+    fn cover_others(&self) {
+        if let Some(current) = Worker::current().filter(|current| !ptr::eq(*current, self)) {
+            current.share_all();
+        }
     }
 
     fn on_top<R>(&self, body: impl FnOnce() -> R) -> R {
@@ -194,9 +204,18 @@ impl Worker {
         (index != usize::MAX).then_some(index)
     }
 
+    /// In a forked child, takes a core that was never anybody's: this thread is the only one, and whoever stayed behind
+    /// may have left the pool's own in the middle of something, and the lock that grants them too. It is not given back.
+    fn hold_alone(&self) {
+        self.core_index.set(0);
+        self.core.set(Box::leak(Box::new(Core::new())));
+        note_current();
+    }
+
     /// Gives up the core in the middle of something. Nothing of the pool may run on this thread until it has one again.
+    /// In a forked child it is kept: nobody is there who would take it.
     fn give_core(&self) {
-        if self.core.get().is_null() {
+        if self.core.get().is_null() || self.registry().is_orphaned() {
             return;
         }
         self.unload();
@@ -229,7 +248,10 @@ impl Drop for Leave<'_> {
     fn drop(&mut self) {
         let worker = self.0;
         debug_assert_eq!(worker.private.len(), 0, "every fork has ended");
-        if !worker.core.get().is_null() && !seeded(Flaw::GuestKeepsCore) {
+        if worker.registry().is_orphaned() {
+            // A thread that did not come along may have the lock, or be in the middle of a push that all later ones wait for.
+            worker.let_go();
+        } else if !worker.core.get().is_null() && !seeded(Flaw::GuestKeepsCore) {
             worker.unload();
             if let Some(core) = worker.let_go() {
                 worker.registry().sleep.give(core, false);
@@ -253,6 +275,9 @@ fn settle() {
 /// The same for a thread that is known at that place.
 fn settle_at(place: &Place) {
     let Some(worker) = Entry::workers().next().filter(|worker| worker.core.get().is_null()) else { return };
+    if worker.registry().is_orphaned() {
+        return worker.hold_alone();
+    }
     let sleep = &worker.registry().sleep;
     let core = sleep.try_take_back().unwrap_or_else(|| {
         Entry::workers().filter(|_| !seeded(Flaw::WaitsHoldingCores)).for_each(Worker::give_core);
@@ -267,6 +292,10 @@ fn settle_at(place: &Place) {
 /// one at all, can go on at once.
 pub fn try_settle() -> bool {
     let Some(worker) = Entry::workers().next().filter(|worker| worker.core.get().is_null()) else { return true };
+    if worker.registry().is_orphaned() {
+        worker.hold_alone();
+        return true;
+    }
     let core = worker.registry().sleep.try_take_back();
     core.inspect(|&core| worker.hold(core)).is_some()
 }

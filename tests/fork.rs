@@ -4,12 +4,12 @@
 
 mod common;
 
-use common::forked::{End, at_cores_alone, end_child, fork_and_go_on, forked};
+use common::forked::{End, at_cores_alone, fork_and_go_on, forked, forked_within};
 use common::{Gate, LONG, assert_sound, good_child, part, spin_until, within};
 use purloin::Pool;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 #[test]
@@ -164,27 +164,100 @@ fn the_stolen_half_stays_behind() {
             return;
         }
         let (stolen, gate) = (Gate::new(), Gate::new());
-        let parent = std::process::id();
-        let region = catch_unwind(AssertUnwindSafe(|| {
-            pool.join(
-                || {
-                    stolen.pass();
-                    let end = fork_and_go_on();
-                    if end.is_some() {
-                        gate.open();
-                    }
-                    end
-                },
-                || {
-                    stolen.open();
-                    gate.pass();
-                },
-            )
-        }));
-        if std::process::id() != parent {
-            end_child(region.map(drop));
+        let end = forked_within(|fork| {
+            let in_a = || {
+                stolen.pass();
+                if !fork() {
+                    gate.open();
+                }
+            };
+            let in_b = || {
+                stolen.open();
+                gate.pass();
+            };
+            pool.join(in_a, in_b);
+        });
+        assert_eq!(end, End::SaysWhy);
+    });
+}
+
+/// The same with one `join` inside another: the child's panic ends the inner fork and the outer one, and nothing is left in
+/// between that a check of the library's own would come upon.
+#[test]
+fn two_stolen_halves_stay_behind() {
+    at_cores_alone("two_stolen_halves_stay_behind", |pool| {
+        if pool.cores() == 1 {
+            return;
         }
-        assert_eq!(region.expect("no panic in the parent"), (Some(End::SaysWhy), ()));
+        let (inner, outer, gate) = (Gate::new(), Gate::new(), Gate::new());
+        let end = forked_within(|fork| {
+            let in_a = || {
+                inner.pass();
+                outer.pass();
+                if !fork() {
+                    gate.open();
+                }
+            };
+            // On two cores one thread comes for both.
+            let stolen = |mine: &Gate| {
+                mine.open();
+                purloin::blocking(|| gate.pass());
+            };
+            pool.join(|| purloin::join(in_a, || stolen(&inner)), || stolen(&outer));
+        });
+        assert_eq!(end, End::SaysWhy);
+    });
+}
+
+/// A thread forks in the middle of a region, while others use all locks and queues of the pool, and goes on in the child:
+/// out of the region, or to where it is told what is wrong, but never to a lock that nobody will open.
+#[test]
+fn leaving_returns() {
+    at_cores_alone("leaving_returns", |pool| {
+        let stop = AtomicBool::new(false);
+        let ends: Vec<(u32, End)> = thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while !stop.load(Ordering::Relaxed) {
+                        drop(pool.spawn(|| ()));
+                        pool.install(|| ());
+                    }
+                });
+            }
+            let ends = (0..60).map(|round| {
+                let end = forked_within(|fork| {
+                    pool.install(|| match round % 5 {
+                        0 => drop(fork()),
+                        1 => assert!(!fork(), "forked from the one that built the pool: so says this test"),
+                        2 => drop(purloin::blocking(fork)),
+                        3 => drop(purloin::join(|| purloin::blocking(fork), || ())),
+                        _ => {
+                            let in_a = || purloin::blocking(|| assert!(!fork(), "a panic of the child's"));
+                            purloin::join(in_a, || ());
+                        }
+                    });
+                });
+                (round, end)
+            });
+            let ends = ends.collect();
+            stop.store(true, Ordering::Relaxed);
+            ends
+        });
+        // A child in which a thread of the pool's is left, and ends, ends well.
+        let hung = ends.into_iter().filter(|(_, end)| matches!(end, End::Signal(_))).collect::<Vec<_>>();
+        assert_eq!(hung, []);
+    });
+}
+
+/// The same in the middle of a task: the thread is the pool's own, and nobody else is left.
+#[test]
+fn a_task_that_forks_ends() {
+    at_cores_alone("a_task_that_forks_ends", |pool| {
+        for round in 0..20 {
+            let end = pool.spawn(fork_and_go_on);
+            let end = end.join().expect("no panic");
+            assert_eq!(end, Some(End::Done), "round {round}");
+        }
     });
 }
 

@@ -3,8 +3,9 @@
 
 mod common;
 
-use common::{CORES, LONG, assert_sound, note, within};
+use common::{CORES, Gate, LONG, assert_sound, note, spin_until, within};
 use purloin::{Pool, PoolBuilder};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
 use std::thread;
 
@@ -208,4 +209,57 @@ fn short_lived_pools_inside() {
         });
         assert_eq!(sums, (1..9).map(|n: usize| (0..n).sum()).collect::<Vec<_>>());
     });
+}
+
+/// More levels than forks that are kept shared ahead of need.
+const LEVELS: usize = 8;
+
+fn nest(level: usize, innermost: &(dyn Fn() + Sync), other: &(dyn Fn() + Sync)) {
+    match level {
+        0 => innermost(),
+        _ => drop(purloin::join(|| nest(level - 1, innermost, other), other)),
+    }
+}
+
+/// A thread with private forks in one pool computes for another one for long: its forks are there for others meanwhile, be
+/// the other pool entered by waiting for a task of its or by a call.
+#[test]
+fn forks_are_seen_from_within_another_pool() {
+    for by_handle in [true, false] {
+        note(format!("by a handle: {by_handle}"));
+        let (one, two) = (Pool::new(1).expect("a pool"), Pool::new(2).expect("a pool"));
+        within(LONG, || {
+            for _ in 0..20 {
+                let (begun, free) = (Gate::new(), AtomicBool::new(false));
+                let run = Arc::new(AtomicUsize::new(0));
+                two.scope(|s| {
+                    // Whoever would ask for work is busy until the forks have been made.
+                    s.spawn(|| {
+                        begun.open();
+                        spin_until(|| free.load(Ordering::Relaxed));
+                    });
+                    purloin::blocking(|| begun.pass());
+                    one.install(|| {
+                        let all_run = {
+                            let run = Arc::clone(&run);
+                            move || spin_until(|| run.load(Ordering::Relaxed) == LEVELS)
+                        };
+                        // Not begun: the one core is this thread's.
+                        let task = std::sync::Mutex::new(by_handle.then(|| one.spawn(all_run.clone())));
+                        let long = || {
+                            free.store(true, Ordering::Relaxed);
+                            match task.lock().expect("no panic").take() {
+                                Some(task) => task.join().expect("no panic"),
+                                None => one.install(&all_run),
+                            }
+                        };
+                        let count = || {
+                            run.fetch_add(1, Ordering::Relaxed);
+                        };
+                        two.install(|| nest(LEVELS, &long, &count));
+                    });
+                });
+            }
+        });
+    }
 }

@@ -5,7 +5,7 @@ mod common;
 
 use common::{Witness, cores, deadlock, endless, find_all, play, random};
 use purloin_shuttle::internals::join::join_on;
-use purloin_shuttle::internals::primitive::{Flaw, TimedMutex};
+use purloin_shuttle::internals::primitive::{Flaw, Mutex};
 use purloin_shuttle::internals::registry::{Options, Registry};
 use purloin_shuttle::internals::seat::with_place;
 use purloin_shuttle::internals::thread::{in_pool, run_thread};
@@ -15,7 +15,7 @@ use std::sync::Arc;
 static LENT: Witness = Witness::new("a core was lent");
 
 /// Does something with the user's lock in a fork, and in what waits for it.
-fn under_the_lock(registry: &Registry, lock: &TimedMutex<u64>, depth: u32) {
+fn under_the_lock(registry: &Registry, lock: &Mutex<u64>, depth: u32) {
     LENT.hit_if(registry.sleep.extent() > registry.size());
     if depth == 0 {
         *lock.lock() += 1;
@@ -42,7 +42,7 @@ fn locks() {
         on_task_panic: None,
     };
     let registry = Registry::start(options, run_thread).unwrap();
-    let lock = Arc::new(TimedMutex::new(0));
+    let lock = Arc::new(Mutex::new(0));
     let callers: Vec<_> = (0..4)
         .map(|number| {
             let (registry, lock) = (Arc::clone(&registry), Arc::clone(&lock));

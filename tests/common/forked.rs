@@ -3,6 +3,7 @@
 use super::{CORES, LONG, assert_sound, good_child, note, part, text_of, within};
 use purloin::Pool;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
 use std::thread;
 
 /// What became of a forked child.
@@ -52,6 +53,26 @@ pub fn end_child(result: thread::Result<()>) -> ! {
 /// Runs `body` in a forked child.
 pub fn forked(body: impl FnOnce()) -> End {
     fork_and_go_on().unwrap_or_else(|| end_child(catch_unwind(AssertUnwindSafe(body))))
+}
+
+/// Runs `body`, in the middle of which the process forks where it calls what it is given. The child goes on from there, as
+/// the parent does: the call tells it that it is one. Tells what became of the child.
+pub fn forked_within(body: impl FnOnce(&(dyn Fn() -> bool + Sync))) -> End {
+    let parent = std::process::id();
+    let ended = Mutex::new(None);
+    let fork = || match fork_and_go_on() {
+        None => true,
+        end => {
+            *ended.lock().expect("no panic") = end;
+            false
+        }
+    };
+    let outcome = catch_unwind(AssertUnwindSafe(|| body(&fork)));
+    if std::process::id() != parent {
+        end_child(outcome);
+    }
+    outcome.expect("no panic in the parent");
+    ended.into_inner().expect("no panic").expect("the body forks")
 }
 
 /// Runs `body` with a pool of each number of cores, in a process whose only other thread is the harness's.
