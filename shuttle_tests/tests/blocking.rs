@@ -46,7 +46,7 @@ fn buffer() {
                 for _ in 0..2 {
                     let mut held = values.lock();
                     while held.is_empty() {
-                        if random() % 2 == 0 {
+                        if random().is_multiple_of(2) {
                             held = filled.wait(held);
                         } else {
                             let (again, waited) = filled.wait_for(held, A_WHILE);
@@ -79,14 +79,14 @@ static POPPED_IN_TIME: Witness = Witness::new("a pop with a time-out had a value
 fn queue() {
     let pool = pool();
     let queue = Queue::bounded(1 + (random() % 2) as usize);
-    let early = random() % 3 == 0;
+    let early = random().is_multiple_of(3);
     let (pushed, popped) = (AtomicUsize::new(0), AtomicUsize::new(0));
     pool.scope(|s| {
         let producers: Vec<_> = (0..2)
             .map(|_| {
                 s.spawn(|| {
                     for value in 1..=3 {
-                        let taken = if random() % 2 == 0 {
+                        let taken = if random().is_multiple_of(2) {
                             queue.push(value).is_ok()
                         } else {
                             queue.push_timeout(value, A_WHILE).is_ok()
@@ -100,7 +100,7 @@ fn queue() {
         for _ in 0..3 {
             s.spawn(|| {
                 loop {
-                    let value = if random() % 2 == 0 {
+                    let value = if random().is_multiple_of(2) {
                         queue.pop()
                     } else {
                         match queue.pop_timeout(A_WHILE) {
@@ -150,7 +150,7 @@ fn semaphore() {
         for _ in 0..3 {
             s.spawn(|| {
                 let wanted = 1 + (random() % 3) as usize;
-                let permit = if random() % 2 == 0 {
+                let permit = if random().is_multiple_of(2) {
                     semaphore.acquire(wanted).ok()
                 } else {
                     semaphore.acquire_timeout(wanted, A_WHILE).ok()
@@ -192,14 +192,14 @@ fn gates() {
             let (barrier, started, left, made) = (&barrier, &started, &left, &made);
             let (leaders, makers) = (&leaders, &makers);
             s.spawn(move || {
-                if random() % 2 == 0 {
+                if random().is_multiple_of(2) {
                     started.wait();
                 } else {
                     EVENT_LATE.hit_if(started.wait_timeout(A_WHILE).is_err());
                 }
                 for _ in 0..2 {
                     // Who leaves as its time is over comes again.
-                    let mut result = if random() % 2 == 0 { Some(barrier.wait()) } else { None };
+                    let mut result = if random().is_multiple_of(2) { Some(barrier.wait()) } else { None };
                     while result.is_none() {
                         result = barrier.wait_timeout(A_WHILE).ok();
                         BARRIER_LATE.hit_if(result.is_none());
@@ -239,7 +239,7 @@ fn monitor() {
             s.spawn(move || {
                 let condition =
                     |mut turn: purloin_shuttle::sync::MonitorState<'_, i32>| (*turn == mine).then(|| *turn += 1);
-                let mut done = if random() % 2 == 0 { Some(turn.wait_until(condition)) } else { None };
+                let mut done = if random().is_multiple_of(2) { Some(turn.wait_until(condition)) } else { None };
                 while done.is_none() {
                     done = turn.wait_until_for(condition, A_WHILE);
                     CONDITION_TOO_LATE.hit_if(done.is_none());

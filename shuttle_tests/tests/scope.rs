@@ -28,7 +28,7 @@ fn tree(depth: u32, count: &AtomicUsize) -> usize {
             .map(|_| {
                 s.spawn(|| {
                     count.fetch_add(1, Relaxed);
-                    if depth > 0 && random() % 2 == 0 { tree(depth - 1, count) } else { 0 }
+                    if depth > 0 && random().is_multiple_of(2) { tree(depth - 1, count) } else { 0 }
                 })
             })
             .collect();
@@ -116,7 +116,7 @@ fn tasks() {
             let (ran, below, over, spawned) = (ran.clone(), below.clone(), over.clone(), spawned.clone());
             pool.spawn(move || {
                 ran.fetch_add(1, Relaxed);
-                if random() % 2 == 0 {
+                if random().is_multiple_of(2) {
                     spawned.fetch_add(1, Relaxed);
                     let inner = spawn(move || {
                         below.fetch_add(1, Relaxed);

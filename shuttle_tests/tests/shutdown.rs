@@ -28,7 +28,7 @@ fn ends() {
                 for _ in 0..2 {
                     let mark = Mark(Arc::clone(&dropped));
                     let inside = Arc::clone(&begun);
-                    let held = (random() % 4 == 0).then(|| pool.clone());
+                    let held = (random().is_multiple_of(4)).then(|| pool.clone());
                     let handle = pool.spawn(move || {
                         inside.fetch_add(1, Relaxed);
                         let (a, b) = join(|| 1, || blocking(|| 2));
@@ -58,7 +58,7 @@ fn ends() {
         1 => pool.terminate(),
         _ => {}
     }
-    if random() % 2 == 0 {
+    if random().is_multiple_of(2) {
         match pool.join_threads(Some(now() + Duration::from_millis(1))) {
             Ok(()) => {}
             Err(_) => STILL_THERE.hit_if(true),

@@ -16,7 +16,7 @@ static LEFT_MIDWAY: Witness = Witness::new("a consumer left while items were out
 fn streams() {
     let cores = cores();
     let pool = Pool::builder().cores(cores).max_threads(cores + (random() % 2) as usize).build().unwrap();
-    let other = (random() % 2 == 0).then(|| {
+    let other = (random().is_multiple_of(2)).then(|| {
         let pool = pool.clone();
         thread::spawn(move || {
             let mut all: Vec<_> = pool.imap_unordered(0..4, |n| n + 1).buffer(2).collect();

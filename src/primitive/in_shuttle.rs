@@ -94,6 +94,6 @@ const LOOK: u64 = 50;
 /// The time. One look in eight comes late, by up to 8 ms.
 pub fn now() -> Instant {
     let draw = random();
-    let passed = if draw % 8 == 0 { 1 << ((draw >> 8) % 24) } else { LOOK };
+    let passed = if draw.is_multiple_of(8) { 1 << ((draw >> 8) % 24) } else { LOOK };
     beginning() + Duration::from_nanos(CLOCK.fetch_add(passed, Ordering::Relaxed) + passed)
 }
