@@ -239,10 +239,11 @@ fn monitor() {
             s.spawn(move || {
                 let condition =
                     |mut turn: purloin_shuttle::sync::MonitorState<'_, i32>| (*turn == mine).then(|| *turn += 1);
-                let mut done = if random().is_multiple_of(2) { Some(turn.wait_until(condition)) } else { None };
-                while done.is_none() {
-                    done = turn.wait_until_for(condition, A_WHILE);
-                    CONDITION_TOO_LATE.hit_if(done.is_none());
+                if random().is_multiple_of(2) {
+                    return turn.wait_until(condition);
+                }
+                while turn.wait_until_for(condition, A_WHILE).is_none() {
+                    CONDITION_TOO_LATE.hit_if(true);
                 }
             });
         }
