@@ -79,7 +79,7 @@ static POPPED_IN_TIME: Witness = Witness::new("a pop with a time-out had a value
 fn queue() {
     let pool = pool();
     let queue = Queue::bounded(1 + (random() % 2) as usize);
-    let early = random() % 3 == 0;
+    let early = random().is_multiple_of(3);
     let (pushed, popped) = (AtomicUsize::new(0), AtomicUsize::new(0));
     pool.scope(|s| {
         let producers: Vec<_> = (0..2)
@@ -239,10 +239,11 @@ fn monitor() {
             s.spawn(move || {
                 let condition =
                     |mut turn: purloin_shuttle::sync::MonitorState<'_, i32>| (*turn == mine).then(|| *turn += 1);
-                let mut done = if random().is_multiple_of(2) { Some(turn.wait_until(condition)) } else { None };
-                while done.is_none() {
-                    done = turn.wait_until_for(condition, A_WHILE);
-                    CONDITION_TOO_LATE.hit_if(done.is_none());
+                if random().is_multiple_of(2) {
+                    return turn.wait_until(condition);
+                }
+                while turn.wait_until_for(condition, A_WHILE).is_none() {
+                    CONDITION_TOO_LATE.hit_if(true);
                 }
             });
         }
