@@ -190,6 +190,7 @@ impl Pool {
     }
 
     /// As [`imap`](Pool::imap), with the results in the order in which they are made: one that takes long holds up no other.
+    /// So `next` leaves the items to the pool, and runs one on this thread only if the pool has no thread or core for it.
     ///
     /// ```
     /// let pool = purloin::Pool::new(2)?;

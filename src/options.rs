@@ -31,7 +31,8 @@ impl Options {
         Options::default()
     }
 
-    /// Stop when the token is cancelled. It is looked at before each item, and before anything else that begins.
+    /// Stop when the token is cancelled. It is looked at before each item, and before anything else that begins;
+    /// and every 20 ms by who waits for the next result of a stream.
     pub fn token(mut self, token: &CancelToken) -> Self {
         self.limit.token = Some(token.clone());
         self
