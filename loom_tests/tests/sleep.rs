@@ -173,7 +173,7 @@ fn start_fails(main: usize, seen: Seen) {
     before(|| registry.sleep.give(cores[1], false));
     let (place, pool) = (places.remove(0), Arc::clone(&registry));
     let sleeper = role(move || {
-        Worker::enter(&pool, cores[0], |worker| worker.work(&place, false));
+        Worker::enter(&pool, cores[0], |worker| worker.work(false)).rest(&pool, &place);
         run_thread(pool, place, None, 0);
     });
     let pool = Arc::clone(&registry);
