@@ -3,6 +3,7 @@
 use crate::core::Core;
 use crate::job::JobRef;
 use crate::primitive::{Ordering, SEARCH_ROUNDS, Steal, back_off, fence, spin_loop};
+use crate::registry::Registry;
 use crate::seat::Place;
 use crate::worker::Worker;
 use std::time::Duration;
@@ -115,8 +116,8 @@ impl Worker {
     }
 
     /// The life of a pool's thread while it holds a core: until there is nothing to do, or somebody needs the core more.
-    /// `woken` says that it was woken to search. Returns for how long it may nap.
-    pub fn work(&self, place: &Place, mut woken: bool) -> Option<Duration> {
+    /// `woken` says that it was woken to search.
+    pub fn work(&self, mut woken: bool) -> Idle {
         let sleep = &self.registry().sleep;
         let mut searching = woken;
         loop {
@@ -152,15 +153,31 @@ impl Worker {
             counters.useless_wakes.bump();
         }
         self.unload();
+        Idle { core: self.let_go(), useless: woken }
+    }
+}
+
+/// A thread that has nothing to do. It is to go to sleep once it is no longer a worker: what follows may drop what cancelled
+/// tasks hold, which may use the pool, and would find a worker that has no core and waits for none.
+#[derive(Debug)]
+#[must_use]
+pub struct Idle {
+    core: Option<usize>,
+    useless: bool,
+}
+
+impl Idle {
+    /// Gives the core up and enters the thread among those that sleep. Returns for how long it may nap.
+    pub fn rest(self, registry: &Registry, place: &Place) -> Option<Duration> {
         // Enter first, ask and look after: see `Sleep`.
-        let nap = sleep.stand_by(self.let_go(), place.seat(), woken);
+        let nap = registry.sleep.stand_by(self.core, place.seat(), self.useless);
         // Pairs with the fence in `work_appeared`, before which an owner cleared its demand: either it sees us and wakes
         // somebody, or we see the demand cleared, and ask again.
         fence(Ordering::SeqCst);
-        for core in self.registry().cores_in_use() {
+        for core in registry.cores_in_use() {
             core.shared.demand();
         }
-        self.registry().after_release();
+        registry.after_release();
         nap
     }
 }

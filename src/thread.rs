@@ -45,7 +45,8 @@ pub fn run_thread(registry: Arc<Registry>, place: Place, mut core: Option<usize>
                 Grant::Exit => break,
             },
         };
-        let mut nap = Worker::enter(&registry, granted, |worker| worker.work(&place, true));
+        let idle = Worker::enter(&registry, granted, |worker| worker.work(true));
+        let mut nap = idle.rest(&registry, &place);
         while let Some(length) = nap.take() {
             place.park_timeout(length);
             core = registry.sleep.end_nap(place.seat());

@@ -8,7 +8,7 @@ mod common;
 mod stage;
 
 use common::Bound;
-use loom::thread::current;
+use loom::thread::{ThreadId, current};
 use purloin_loom::internals::join::join_on;
 use purloin_loom::internals::primitive::{Arc, Flaw};
 use purloin_loom::internals::registry::Registry;
@@ -90,6 +90,52 @@ fn last_handle(_: usize, seen: Seen) {
 fn the_last_handle_may_be_dropped_inside() {
     let outcomes = &["the task dropped its handle last", "the task dropped its handle first"];
     explore("last handle", BOUND, 100, &[0], outcomes, last_handle);
+}
+
+/// Runs a region of the pool when it is dropped.
+struct RunsRegion {
+    registry: Arc<Registry>,
+    spawner: ThreadId,
+    seen: Seen,
+}
+
+impl Drop for RunsRegion {
+    fn drop(&mut self) {
+        in_pool(&self.registry, |_| settled());
+        self.seen[0].hit_if(current().id() == self.spawner);
+        self.seen[1].hit_if(current().id() != self.spawner);
+    }
+}
+
+/// A task comes when the pool's last thread has found nothing to do, and is cancelled by it or by its spawner: what the task
+/// holds uses the pool when it is dropped, with a core that is given back.
+fn region_of_a_sleeper(main: usize, seen: Seen) {
+    let (registry, mut places) = registry(1, 1);
+    let place = places.remove(0);
+    let core = busy(&registry, &place);
+    let last = {
+        let pool = Arc::clone(&registry);
+        role(move || {
+            pool.close();
+            Worker::enter(&pool, core, |worker| worker.work(false)).rest(&pool, &place);
+            run_thread(pool, place, None, 0);
+        })
+    };
+    let pool = Arc::clone(&registry);
+    let spawner = role(move || {
+        let spawner = current().id();
+        let runs = RunsRegion { registry: Arc::clone(&pool), spawner, seen };
+        drop(spawn_in(&pool, move || drop(runs)));
+    });
+    play(main, vec![last, spawner]);
+    assert_eq!(registry.sleep.standstill(), None, "somebody is away who is not there");
+    assert_eq!(registry.sleep.try_take(), Some(0), "the core was not given back");
+}
+
+#[test]
+fn a_sleepers_drops_may_use_the_pool() {
+    let outcomes = &["the spawner dropped it", "the pool's thread dropped it"];
+    explore("region of a sleeper", BOUND_OF_LARGE, 100, &[0, 1], outcomes, region_of_a_sleeper);
 }
 
 // ---- threads
@@ -196,7 +242,7 @@ fn caller_and_close(main: usize, seen: Seen) {
     let core = busy(&registry, &place);
     let pool = Arc::clone(&registry);
     let last = role(move || {
-        Worker::enter(&pool, core, |worker| worker.work(&place, false));
+        Worker::enter(&pool, core, |worker| worker.work(false)).rest(&pool, &place);
         run_thread(pool, place, None, 0);
     });
     before(|| registry.close());

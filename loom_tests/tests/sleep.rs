@@ -8,7 +8,7 @@
 mod common;
 mod stage;
 
-use common::Bound;
+use common::{Bound, check};
 use purloin_loom::internals::join::join_on;
 use purloin_loom::internals::primitive::{Arc, Flaw};
 use purloin_loom::internals::registry::Registry;
@@ -173,7 +173,7 @@ fn start_fails(main: usize, seen: Seen) {
     before(|| registry.sleep.give(cores[1], false));
     let (place, pool) = (places.remove(0), Arc::clone(&registry));
     let sleeper = role(move || {
-        Worker::enter(&pool, cores[0], |worker| worker.work(&place, false));
+        Worker::enter(&pool, cores[0], |worker| worker.work(false)).rest(&pool, &place);
         run_thread(pool, place, None, 0);
     });
     let pool = Arc::clone(&registry);
@@ -197,6 +197,28 @@ fn start_fails(main: usize, seen: Seen) {
 #[test]
 fn start_that_fails() {
     explore("start fails", Bound::AtMost(1), 100, &[0, 2], SLEEPER, start_fails);
+}
+
+/// A thread of the pool is woken, finds nothing and sleeps again, while somebody is away: between two looks of a watchdog the
+/// pool has worked.
+fn woken_between_looks() {
+    let (registry, places) = registry(1, 1);
+    assert!(registry.sleep.begin_region(), "the pool has not ended");
+    let look = registry.sleep.standstill();
+    assert!(look.is_some(), "nobody has a core");
+    let core = busy(&registry, &places[0]);
+    assert_eq!(registry.sleep.standstill(), None, "somebody has a core");
+    let _nap = Worker::enter(&registry, core, |worker| worker.work(false)).rest(&registry, &places[0]);
+    let again = registry.sleep.standstill();
+    assert!(
+        again.is_some() && again != look,
+        "{look:?}, {again:?}: the second look does not tell of the work in between"
+    );
+}
+
+#[test]
+fn work_ends_a_standstill() {
+    let _ = check("woken between looks", BOUND, woken_between_looks);
 }
 
 const CASES: &[Case] = &[

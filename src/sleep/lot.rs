@@ -26,7 +26,7 @@ pub struct Lot {
     pub stand_ins: VecDeque<Arc<Seat>>,
     /// Threads that gave up their core in the middle of something and have not asked for it back.
     pub away: usize,
-    /// How often a core has been given up.
+    /// How often a core has been given up, by whomever.
     pub gives: u64,
     /// Threads of the pool that are alive, the most there were at once, and the most there may be.
     pub threads: usize,
@@ -119,6 +119,7 @@ impl Lot {
     /// A core for the next thread in the middle of something; for an outside caller, if the pool has no thread to spare
     /// that would run its region; or for nobody.
     pub fn pass_on(&mut self, core: usize) {
+        self.gives += 1;
         if !seeded(Flaw::GiveIgnoresResuming)
             && let Some(seat) = self.resuming.pop_front()
         {

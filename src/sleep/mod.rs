@@ -168,7 +168,6 @@ impl Sleep {
     pub fn give(&self, core: usize, away: bool) {
         let mut lot = self.lot.lock();
         lot.away += usize::from(away);
-        lot.gives += 1;
         lot.pass_on(core);
         self.refresh(&lot);
     }
