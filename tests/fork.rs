@@ -9,7 +9,7 @@ use common::{Gate, LONG, assert_sound, good_child, part, spin_until, within};
 use purloin::Pool;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::thread;
 
 #[test]
