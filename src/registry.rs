@@ -13,7 +13,7 @@ use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Weak;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What a thread of the pool does, from its place to its end. It is passed in by the pool: it stands above this module.
 pub type ThreadBody = fn(Arc<Registry>, Place, Option<usize>, usize);
@@ -156,25 +156,23 @@ impl Registry {
     /// Waits until all threads have ended, or the deadline has passed; tells how many are alive then.
     pub fn wait_for_threads(&self, place: &Place, deadline: Option<Instant>) -> usize {
         self.watchers.lock().push(Arc::clone(place.seat()));
-        loop {
+        let alive = loop {
             // After the watcher was entered: the last thread either sees it or has been counted.
             let (alive, _) = self.sleep.threads();
-            if alive == 0 {
-                self.join_handles();
-                return 0;
-            }
-            match deadline {
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            match left {
+                _ if alive == 0 => break 0,
                 None => place.park(),
-                Some(deadline) => {
-                    let left = deadline.saturating_duration_since(Instant::now());
-                    if left.is_zero() {
-                        self.watchers.lock().retain(|watcher| !Arc::ptr_eq(watcher, place.seat()));
-                        return alive;
-                    }
-                    place.park_timeout(left);
-                }
+                Some(Duration::ZERO) => break alive,
+                Some(left) => place.park_timeout(left),
             }
+        };
+        // The last thread takes out those that it finds, if it comes.
+        self.watchers.lock().retain(|watcher| !Arc::ptr_eq(watcher, place.seat()));
+        if alive == 0 {
+            self.join_handles();
         }
+        alive
     }
 
     /// Whether this process is not the one in which the pool was built: `fork()` leaves the threads behind.
