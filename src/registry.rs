@@ -113,16 +113,18 @@ impl Registry {
         // the caller may be in the middle of a fork.
         let started = catch_unwind(AssertUnwindSafe(|| {
             let name = (self.options.thread_name)(index);
-            spawn_thread(name, self.options.stack_size, move || body(registry, place, core, index))
+            // Until the handle is there: who joins the threads waits for it, even if the thread ends before.
+            let mut threads = self.threads.lock();
+            let handle = spawn_thread(name, self.options.stack_size, move || body(registry, place, core, index))?;
+            threads.handles.push(handle);
+            Ok(())
         }));
-        let handle = started.unwrap_or_else(|payload| {
+        started.unwrap_or_else(|payload| {
             let error = std::io::Error::other(panic_text(&*payload).to_owned());
             // Its drop could panic in its turn.
             std::mem::forget(payload);
             Err(error)
-        })?;
-        self.threads.lock().handles.push(handle);
-        Ok(())
+        })
     }
 
     /// The number of the pool's own cores.
