@@ -75,10 +75,13 @@ impl<const CAREFUL: bool, M, O> Tree<'_, CAREFUL, M, O> {
                 self.combine(worker, rest, at + half)
             },
         );
+        // Both parts have ended. Those after them are not wanted if this panics.
+        let on_panic = OnPanic::of(self.bounds, at);
         let result = match (left.0, right.0) {
             (Some(left), Some(right)) => Some((self.reduce)(left, right)),
             (left, right) => left.or(right),
         };
+        std::mem::forget(on_panic);
         (result, left.1 + right.1)
     }
 

@@ -13,7 +13,7 @@ use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Weak;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What a thread of the pool does, from its place to its end. It is passed in by the pool: it stands above this module.
 pub type ThreadBody = fn(Arc<Registry>, Place, Option<usize>, usize);
@@ -113,15 +113,17 @@ impl Registry {
         // the caller may be in the middle of a fork.
         let started = catch_unwind(AssertUnwindSafe(|| {
             let name = (self.options.thread_name)(index);
-            spawn_thread(name, self.options.stack_size, move || body(registry, place, core, index))
+            // Until the handle is there: who joins the threads waits for it, even if the thread ends before.
+            let mut threads = self.threads.lock();
+            let handle = spawn_thread(name, self.options.stack_size, move || body(registry, place, core, index))?;
+            threads.handles.push(handle);
+            Ok(())
         }));
-        let handle = started.unwrap_or_else(|payload| {
+        started.unwrap_or_else(|payload| {
             let error = std::io::Error::other(panic_text(&*payload).to_owned());
             discard(payload);
             Err(error)
-        })?;
-        self.threads.lock().handles.push(handle);
-        Ok(())
+        })
     }
 
     /// The number of the pool's own cores.
@@ -155,25 +157,23 @@ impl Registry {
     /// Waits until all threads have ended, or the deadline has passed; tells how many are alive then.
     pub fn wait_for_threads(&self, place: &Place, deadline: Option<Instant>) -> usize {
         self.watchers.lock().push(Arc::clone(place.seat()));
-        loop {
+        let alive = loop {
             // After the watcher was entered: the last thread either sees it or has been counted.
             let (alive, _) = self.sleep.threads();
-            if alive == 0 {
-                self.join_handles();
-                return 0;
-            }
-            match deadline {
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(now()));
+            match left {
+                _ if alive == 0 => break 0,
                 None => place.park(),
-                Some(deadline) => {
-                    let left = deadline.saturating_duration_since(now());
-                    if left.is_zero() {
-                        self.watchers.lock().retain(|watcher| !Arc::ptr_eq(watcher, place.seat()));
-                        return alive;
-                    }
-                    place.park_timeout(left);
-                }
+                Some(Duration::ZERO) => break alive,
+                Some(left) => place.park_timeout(left),
             }
+        };
+        // The last thread takes out those that it finds, if it comes.
+        self.watchers.lock().retain(|watcher| !Arc::ptr_eq(watcher, place.seat()));
+        if alive == 0 {
+            self.join_handles();
         }
+        alive
     }
 
     /// Whether this process is not the one in which the pool was built: `fork()` leaves the threads behind.

@@ -2,11 +2,13 @@
 
 mod common;
 
-use common::{Gate, assert_sound, at_cores, panic_text_of};
+use common::{Gate, assert_sound, at_cores, panic_text_of, spin_until};
 use purloin::{CancelToken, Options, Pool, Progress, Why, is_cancelled};
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 #[test]
@@ -20,6 +22,39 @@ fn the_first_error_wins() {
                 assert_eq!(pool.try_for_each(0..length, |n| fails(n).map(drop)), Err(bad));
             }
         }
+    });
+}
+
+/// What combines two parts panics: of the parts after them, which are endless unless it is known, the rest is not run.
+#[test]
+fn a_panic_between_two_parts_ends_the_rest() {
+    const ITEMS: usize = 1 << 24;
+    at_cores(|pool| {
+        let (panics, stolen) = (AtomicBool::new(false), AtomicUsize::new(0));
+        let map = |n: usize| {
+            if n >= ITEMS / 2 {
+                stolen.fetch_add(1, Ordering::Relaxed);
+                // The rest takes many seconds, but for the end.
+                if panics.load(Ordering::Relaxed) {
+                    thread::yield_now();
+                }
+            } else if n == 0 && pool.cores() > 1 {
+                spin_until(|| stolen.load(Ordering::Relaxed) > 0);
+            }
+            n..n + 1
+        };
+        let combine = |a: Range<usize>, b: Range<usize>| {
+            // The first two blocks.
+            if a.start == 0 && b.len() > 1 {
+                panics.store(true, Ordering::Relaxed);
+                panic!("between two parts");
+            }
+            a.start..b.end
+        };
+        let text = panic_text_of(|| drop(pool.map_reduce(0..ITEMS, map, 0..0, combine)));
+        assert_eq!(text, "between two parts");
+        assert!(stolen.into_inner() < ITEMS / 2, "all was run of what nobody can have the result of");
+        assert_sound(pool);
     });
 }
 

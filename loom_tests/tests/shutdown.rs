@@ -7,7 +7,7 @@
 mod common;
 mod stage;
 
-use common::Bound;
+use common::{Bound, check};
 use loom::thread::{ThreadId, current};
 use purloin_loom::internals::join::join_on;
 use purloin_loom::internals::primitive::{Arc, Flaw};
@@ -161,6 +161,22 @@ fn watchers(main: usize, seen: Seen) {
 fn the_end_is_told() {
     let outcomes = &["who closed the pool had to wait for its thread", "another had to wait for it"];
     explore("watchers", BOUND, 100, &[0, 1, 2], outcomes, watchers);
+}
+
+/// Who waits for the end of a pool, be it there already, leaves nothing behind.
+fn watchers_leave() {
+    let registry = stage::deserted(1);
+    registry.thread_ended();
+    with_place(|place| {
+        let seats = Arc::strong_count(place.seat());
+        assert_eq!(registry.wait_for_threads(place, None), 0, "threads were left");
+        assert_eq!(Arc::strong_count(place.seat()), seats, "a watcher was left");
+    });
+}
+
+#[test]
+fn who_watched_is_gone() {
+    let _ = check("watchers leave", BOUND, watchers_leave);
 }
 
 /// A closed pool, a thread of which is blocked, and will need a second one when it comes back.
