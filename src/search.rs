@@ -105,8 +105,8 @@ impl Worker {
     }
 
     /// Looks everywhere for a while.
-    fn search(&self) -> Option<JobRef> {
-        (0..SEARCH_ROUNDS).find_map(|round| {
+    fn search(&self, rounds: u32) -> Option<JobRef> {
+        (0..rounds).find_map(|round| {
             let found = self.find_work();
             if found.is_none() {
                 back_off(round);
@@ -116,17 +116,17 @@ impl Worker {
     }
 
     /// The life of a pool's thread while it holds a core: until there is nothing to do, or somebody needs the core more.
-    /// `woken` says that it was woken to search.
-    pub fn work(&self, mut woken: bool) -> Idle {
+    /// `woken` says that it was woken to search, and for how many rounds.
+    pub fn work(&self, mut woken: Option<u32>) -> Idle {
         let sleep = &self.registry().sleep;
-        let mut searching = woken;
+        let mut searching = woken.is_some();
         loop {
             let job = if sleep.someone_resumes() {
                 None
             } else {
                 self.find_work().or_else(|| {
                     searching = searching || sleep.start_searching(self.registry().size());
-                    if searching { self.search() } else { None }
+                    if searching { self.search(woken.unwrap_or(SEARCH_ROUNDS)) } else { None }
                 })
             };
             let searched = std::mem::take(&mut searching);
@@ -139,7 +139,7 @@ impl Worker {
             if searched {
                 self.registry().found_work();
             }
-            if std::mem::take(&mut woken) {
+            if woken.take().is_some() {
                 self.core().counters.useful_wakes.bump();
                 sleep.useful();
             }
@@ -149,11 +149,11 @@ impl Worker {
         }
         let counters = &self.core().counters;
         counters.parks.bump();
-        if woken {
+        if woken.is_some() {
             counters.useless_wakes.bump();
         }
         self.unload();
-        Idle { core: self.let_go(), useless: woken }
+        Idle { core: self.let_go(), useless: woken.is_some() }
     }
 }
 

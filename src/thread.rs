@@ -3,7 +3,7 @@
 use crate::job::{Fork, Standing, Ticket};
 use crate::join::StackJob;
 use crate::latch::{Latch, Waiter};
-use crate::primitive::{Arc, CALLER_STARVED_AFTER, Flaw, Tick, seeded, thread_cell};
+use crate::primitive::{Arc, CALLER_STARVED_AFTER, Flaw, ROUNDS_AFTER_NAP, SEARCH_ROUNDS, Tick, seeded, thread_cell};
 use crate::registry::Registry;
 use crate::seat::{Grant, Place};
 use crate::worker::{Worker, without_core};
@@ -37,6 +37,7 @@ pub fn run_thread(registry: Arc<Registry>, place: Place, mut core: Option<usize>
             registry.after_release();
         }
     }
+    let mut rounds = SEARCH_ROUNDS;
     loop {
         let granted = match core.take() {
             Some(core) => core,
@@ -45,11 +46,16 @@ pub fn run_thread(registry: Arc<Registry>, place: Place, mut core: Option<usize>
                 Grant::Exit => break,
             },
         };
-        let idle = Worker::enter(&registry, granted, |worker| worker.work(true));
+        let idle = Worker::enter(&registry, granted, |worker| worker.work(Some(rounds)));
+        rounds = SEARCH_ROUNDS;
         let mut nap = idle.rest(&registry, &place);
         while let Some(length) = nap.take() {
             place.park_timeout(length);
             core = registry.sleep.end_nap(place.seat());
+            if core.is_some() {
+                // What was left to the napper is in sight by now, or it is gone.
+                rounds = ROUNDS_AFTER_NAP;
+            }
         }
     }
     if let Some(hook) = registry.options.on_thread_exit.as_deref() {

@@ -379,7 +379,7 @@ fn request_of_a_sleeper(main: usize, way: Way) -> (bool, bool) {
     });
     let sleeper = role(move |worker| {
         let place = Place::new();
-        worker.work(false).rest(worker.registry(), &place);
+        worker.work(None).rest(worker.registry(), &place);
         tell.unpark();
     });
     play(main, vec![owner, sleeper]);

@@ -117,7 +117,7 @@ fn region_of_a_sleeper(main: usize, seen: Seen) {
         let pool = Arc::clone(&registry);
         role(move || {
             pool.close();
-            Worker::enter(&pool, core, |worker| worker.work(false)).rest(&pool, &place);
+            Worker::enter(&pool, core, |worker| worker.work(None)).rest(&pool, &place);
             run_thread(pool, place, None, 0);
         })
     };
@@ -258,7 +258,7 @@ fn caller_and_close(main: usize, seen: Seen) {
     let core = busy(&registry, &place);
     let pool = Arc::clone(&registry);
     let last = role(move || {
-        Worker::enter(&pool, core, |worker| worker.work(false)).rest(&pool, &place);
+        Worker::enter(&pool, core, |worker| worker.work(None)).rest(&pool, &place);
         run_thread(pool, place, None, 0);
     });
     before(|| registry.close());

@@ -173,7 +173,7 @@ fn start_fails(main: usize, seen: Seen) {
     before(|| registry.sleep.give(cores[1], false));
     let (place, pool) = (places.remove(0), Arc::clone(&registry));
     let sleeper = role(move || {
-        Worker::enter(&pool, cores[0], |worker| worker.work(false)).rest(&pool, &place);
+        Worker::enter(&pool, cores[0], |worker| worker.work(None)).rest(&pool, &place);
         run_thread(pool, place, None, 0);
     });
     let pool = Arc::clone(&registry);
@@ -208,7 +208,7 @@ fn woken_between_looks() {
     assert!(look.is_some(), "nobody has a core");
     let core = busy(&registry, &places[0]);
     assert_eq!(registry.sleep.standstill(), None, "somebody has a core");
-    let _nap = Worker::enter(&registry, core, |worker| worker.work(false)).rest(&registry, &places[0]);
+    let _nap = Worker::enter(&registry, core, |worker| worker.work(None)).rest(&registry, &places[0]);
     let again = registry.sleep.standstill();
     assert!(
         again.is_some() && again != look,

@@ -25,6 +25,8 @@ pub const INJECTOR_CAPACITY: usize = 8;
 pub const LARGEST_IN_CHUNK: usize = 0;
 /// Rounds of looking at every source before a worker without work sleeps.
 pub const SEARCH_ROUNDS: u32 = 1;
+/// The same for one whose nap is over.
+pub const ROUNDS_AFTER_NAP: u32 = 1;
 /// Rounds of looking at an awaited latch before the thread parks.
 pub const WAIT_ROUNDS: u32 = 1;
 /// In the models a waiter gives its core up as soon as it parks.

@@ -27,6 +27,8 @@ pub const INJECTOR_CAPACITY: usize = 256;
 pub const LARGEST_IN_CHUNK: usize = 256;
 /// Rounds of looking at every source before a worker without work sleeps.
 pub const SEARCH_ROUNDS: u32 = 1;
+/// The same for one whose nap is over.
+pub const ROUNDS_AFTER_NAP: u32 = 1;
 /// Rounds of looking at an awaited latch before the thread parks.
 pub const WAIT_ROUNDS: u32 = 2;
 /// How long a thread waits, parked, for a stolen job before it gives its core to others: as in the library.

@@ -29,6 +29,8 @@ pub const LARGEST_IN_CHUNK: usize = 256;
 const INJECTED_AT_ONCE: usize = 16;
 /// Rounds of looking at every source before a worker without work sleeps.
 pub const SEARCH_ROUNDS: u32 = 24;
+/// The same for one whose nap is over.
+pub const ROUNDS_AFTER_NAP: u32 = 4;
 /// Rounds of looking at an awaited latch before the thread parks.
 pub const WAIT_ROUNDS: u32 = 48;
 /// How long a thread waits, parked, for a stolen job before it gives its core to others.
