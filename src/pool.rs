@@ -484,6 +484,9 @@ impl Pool {
 
     /// Waits until the pool's threads have ended, until `deadline` if there is one.
     ///
+    /// The deadline is for what runs in the pool. When its last thread is through with that, the operating system's threads
+    /// are joined, which has no limit: destructors of thread-locals may still be running in them.
+    ///
     /// # Errors
     ///
     /// [`JoinThreadsError`] if the pool is still open, if the caller is one of the pool's own threads, or if the deadline
