@@ -48,7 +48,7 @@ impl fmt::Display for BuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             BuildError::TooMany { what, asked, most } => {
-                write!(f, "{asked} {what} were asked for, a pool has at most {most}; 0 means the default")
+                write!(f, "{asked} {what} were asked for, a pool has at most {most}")
             }
             BuildError::CapBelowCores { max_threads, cores } => {
                 write!(f, "max_threads is {max_threads}, below the {cores} cores: raise it or ask for fewer cores")

@@ -17,6 +17,11 @@ pub fn within<R>(worker: &Worker, limit: &Limit, body: impl FnOnce() -> R) -> R 
 /// of that operation was cancelled or its deadline has passed, or those of an operation around it, as far as it is of the
 /// same pool or on the same thread. False outside of all operations with options.
 ///
+/// What [`spawn`](crate::spawn) makes belongs to no operation, so a detached task sees no limit; but one that a thread runs
+/// while it waits for it in [`join`](crate::JoinHandle::join), since nobody had begun it, is a part of what that thread does,
+/// and sees that one's limit. The items of a stream ([`Pool::imap`](crate::Pool::imap)) that is made inside an item of an
+/// operation with options run in such tasks: hand the token, or what is left of the time, on to the stream's own options.
+///
 /// For items and tasks that take long: nobody interrupts them. A look costs some nanoseconds, and one at the clock where
 /// there is a deadline.
 ///

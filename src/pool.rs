@@ -21,7 +21,8 @@ use std::time::Instant;
 ///
 /// A pool is a cheap handle: clones stand for the same pool. When the last one is dropped the pool is closed, and the
 /// drop waits until all tasks have ended and all threads are gone; if it happens in one of the pool's own tasks it does
-/// not wait.
+/// not wait. A task of this pool that waits for another pool is part of that: if the last handle is dropped in just what it
+/// waits for, over there on that pool's own thread, the two wait for each other for ever.
 ///
 /// ```
 /// use purloin::Pool;
@@ -286,6 +287,9 @@ impl Pool {
     }
 
     /// Waits until the pool's threads have ended, until `deadline` if there is one.
+    ///
+    /// The deadline is for what runs in the pool. When its last thread is through with that, the operating system's threads
+    /// are joined, which has no limit: destructors of thread-locals may still be running in them.
     ///
     /// # Errors
     ///

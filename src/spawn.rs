@@ -10,12 +10,12 @@ use std::fmt;
 use std::ptr;
 use std::time::Duration;
 
-/// A detached task belongs to its pool alone. The pointer is followed only by the pool's own threads; anybody else
+/// A detached task belongs to its pool alone. The pointer is followed only by whoever holds the registry alive; anybody else
 /// compares it.
 #[derive(Clone, Copy)]
 struct Detached(*const Registry);
 
-// SAFETY: see the type's comment: the registry is shared by all of the pool's threads.
+// SAFETY: see the type's comment: the registry may be used by all threads, and is alive wherever the pointer is followed.
 unsafe impl Send for Detached {}
 
 impl Home for Detached {
@@ -24,7 +24,7 @@ impl Home for Detached {
     }
 
     fn is_terminated(&self) -> bool {
-        // SAFETY: asked by a thread that works for the registry, and so holds it alive.
+        // SAFETY: asked by whoever has the task's entry or a worker of the registry, and holds the registry alive for it.
         unsafe { &*self.0 }.is_terminated()
     }
 
@@ -33,7 +33,7 @@ impl Home for Detached {
     }
 
     fn panicked(&self, payload: Box<dyn Any + Send>) {
-        // SAFETY: called by a thread that works for the registry, and so holds it alive.
+        // SAFETY: called by whoever has run the task, on a worker of the registry, and holds the registry alive for it.
         unsafe { &*self.0 }.task_panicked(payload);
     }
 

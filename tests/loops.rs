@@ -51,7 +51,7 @@ fn a_panic_between_two_parts_ends_the_rest() {
             }
             a.start..b.end
         };
-        let text = panic_text_of(|| drop(pool.map_reduce(0..ITEMS, map, 0..0, combine)));
+        let text = panic_text_of(|| assert_eq!(pool.map_reduce(0..ITEMS, map, 0..0, combine), 0..ITEMS));
         assert_eq!(text, "between two parts");
         assert!(stolen.into_inner() < ITEMS / 2, "all was run of what nobody can have the result of");
         assert_sound(pool);
