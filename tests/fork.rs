@@ -8,8 +8,8 @@ use common::forked::{End, at_cores_alone, fork_and_go_on, forked, forked_within}
 use common::{Gate, LONG, assert_sound, good_child, part, spin_until, within};
 use purloin::Pool;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 #[test]
