@@ -1,6 +1,7 @@
 //! Cancellation: a token to ask for it, and the limits under which an operation runs.
 
 use crate::primitive::{Arc, AtomicBool, Ordering, Tick};
+use std::fmt;
 use std::time::Instant;
 
 /// Asks whatever was given this token to stop: see [`Options::token`](crate::Options::token).
@@ -91,6 +92,15 @@ pub enum Why {
     Token,
     /// Its deadline passed.
     Deadline,
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Why::Token => "cancelled by its token",
+            Why::Deadline => "stopped at its deadline",
+        })
+    }
 }
 
 /// What ends an operation early.

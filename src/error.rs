@@ -276,10 +276,7 @@ impl<T> fmt::Debug for Cancelled<T> {
 
 impl<T> fmt::Display for Cancelled<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let why = match self.why {
-            Why::Token => "cancelled by its token",
-            Why::Deadline => "stopped at its deadline",
-        };
+        let why = self.why;
         match self.total {
             Some(0) => write!(f, "{why} before it began"),
             Some(total) => {

@@ -1,7 +1,7 @@
 //! A loop over any iterator, lazy on both sides.
 
 use crate::cancel::{CancelToken, Limit, Why};
-use crate::error::Cancelled;
+use crate::error::{Cancelled, discard};
 use crate::limited::within;
 use crate::options::Options;
 use crate::primitive::{Arc, Tick};
@@ -145,8 +145,8 @@ where
         self.registry.check_fork();
         let mut first = true;
         loop {
-            if let Some(why) = self.stopped() {
-                return Some(Err(why));
+            if let Some(why) = self.limit.reached_now() {
+                return (!self.is_over()).then_some(Err(why));
             }
             // One item for the one that is delivered, and more only while nothing is ready.
             if std::mem::take(&mut first) {
@@ -165,9 +165,10 @@ where
         }
     }
 
-    /// Why the options stop it, if they do.
-    fn stopped(&self) -> Option<Why> {
-        self.limit.reached_now()
+    /// Whether all there is has been delivered, as far as that is known without another read: one might block, and nothing
+    /// is to begin once it is stopped.
+    fn is_over(&self) -> bool {
+        self.taken == self.delivered && (self.exhausted || self.items.size_hint().1 == Some(0))
     }
 
     /// Takes an item from the iterator, if there is room for it, and sees to it that somebody runs it.
@@ -266,6 +267,9 @@ impl<I: Iterator, R> fmt::Debug for Imap<I, R> {
 
 /// As [`Imap`], under options: each result is `Ok`. If the options stop it the last one is `Err`, with the results that were
 /// made and not delivered, in order. [`With::imap`](crate::With::imap) makes it.
+///
+/// There is no `Err` if all was delivered by then. After the last result that is known only once another read has found no
+/// more items, unless the iterator's `size_hint` says so.
 #[derive(Debug)]
 #[must_use = "it is lazy: nothing is read or begun before the first `next`"]
 pub struct LimitedImap<I: Iterator, R>(Option<Imap<I, R>>);
@@ -296,11 +300,16 @@ where
 
     /// # Panics
     ///
-    /// As [`Imap`]'s.
+    /// As [`Imap`]'s. If the options stop it and an item panicked whose turn had not come, with the first such panic in
+    /// place of the `Err`; the next call gives `None`.
     fn next(&mut self) -> Option<Self::Item> {
-        let why = match self.0.as_mut()?.advance()? {
-            Ok(result) => return Some(Ok(result)),
-            Err(why) => why,
+        let why = match self.0.as_mut()?.advance() {
+            Some(Ok(result)) => return Some(Ok(result)),
+            Some(Err(why)) => why,
+            None => {
+                self.0 = None;
+                return None;
+            }
         };
         let imap = self.0.take()?;
         let total = match imap.size_hint() {
@@ -308,8 +317,18 @@ where
             _ => None,
         };
         let (unbegun, outcomes) = imap.stream.window.close();
-        let done: Vec<R> = outcomes.into_iter().flatten().flatten().collect();
         drop(unbegun);
+        let (mut done, mut panics) = (Vec::new(), None);
+        for outcome in outcomes.into_iter().flatten() {
+            match outcome {
+                Ok(result) => done.push(result),
+                Err(payload) if panics.is_none() => panics = Some(payload),
+                Err(payload) => discard(payload),
+            }
+        }
+        if let Some(payload) = panics {
+            resume_unwind(payload);
+        }
         Some(Err(Cancelled { finished: imap.delivered + done.len(), done, total, why }))
     }
 

@@ -71,7 +71,8 @@ impl Pool {
     ///
     /// # Panics
     ///
-    /// As [`map`](Pool::map).
+    /// As [`map`](Pool::map): with what `f` panicked with, also if an item before that one fails, of which a serial loop would
+    /// have given the error.
     ///
     /// ```
     /// let pool = purloin::Pool::new(2)?;
@@ -166,6 +167,9 @@ impl Pool {
     ///
     /// What goes to other threads outlives this call, so it is `'static`: give shared things to `f` as an `Arc`. For items
     /// that can be borrowed, and are all there, use [`map`](Pool::map).
+    ///
+    /// The results do not keep the pool open. After its last handle has gone, as at the end of the statement in
+    /// `let results = Pool::new(2)?.imap(..)`, each item is run by `next`, one after the other.
     ///
     /// # Panics
     ///

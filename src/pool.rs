@@ -168,7 +168,8 @@ impl Pool {
         }
     }
 
-    /// Runs `f` in the pool, so that [`join`], [`scope`] and [`spawn`] in it use this pool, and gives its result.
+    /// Runs `f` in the pool, so that [`join`](crate::join()), [`scope`](crate::scope()) and [`spawn`](crate::spawn()) in it use
+    /// this pool, and gives its result.
     ///
     /// A thread from outside runs `f` itself, on an idle core of the pool; if there is none, or the pool was built with a
     /// stack size, one of the pool's threads does.

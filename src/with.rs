@@ -52,7 +52,8 @@ impl<'a> With<'a> {
     ///
     /// # Errors
     ///
-    /// [`Cancelled`] with the results that there are, each at its item's index.
+    /// [`Cancelled`] with the results that there are, each at its item's index. That is a vector with a place for each item,
+    /// also where a result takes no memory, so without results use [`for_each`](With::for_each).
     ///
     /// # Panics
     ///
@@ -78,7 +79,7 @@ impl<'a> With<'a> {
     ///
     /// # Panics
     ///
-    /// With what `f` panicked with.
+    /// With what `f` panicked with, also if an item before that one had failed.
     ///
     /// ```
     /// use purloin::{Options, Pool};

@@ -352,3 +352,48 @@ fn a_token_while_waiting() {
         within(LONG, || drop(pool));
     }
 }
+
+/// All was delivered, so there is nothing left to be stopped: before the end is known, and after it.
+#[test]
+fn stopped_after_its_end() {
+    at_cores(|pool| {
+        for (buffer, told) in [(1, false), (1, true), (64, false), (64, true)] {
+            let token = CancelToken::new();
+            let mut results = pool.with(Options::new().token(&token)).imap(0..3, |n| n).buffer(buffer);
+            assert_eq!(results.by_ref().take(3).filter(Result::is_ok).count(), 3);
+            if told {
+                assert!(results.next().is_none());
+            }
+            token.cancel();
+            assert!(results.next().is_none(), "buffer {buffer}, told {told}");
+            assert!(results.next().is_none(), "it is fused");
+            assert_eq!(results.size_hint().0, 0);
+        }
+        let token = CancelToken::new();
+        let mut left = 3;
+        let items = std::iter::from_fn(move || {
+            left -= 1;
+            (left > 0).then_some(left)
+        });
+        let mut results = pool.with(Options::new().token(&token)).imap_unordered(items, |n| n);
+        assert_eq!(results.by_ref().filter(Result::is_ok).count(), 2);
+        token.cancel();
+        assert!(results.next().is_none(), "of no known length");
+    });
+}
+
+#[test]
+fn a_panic_that_was_not_delivered() {
+    let pool = Pool::new(1).expect("a pool");
+    // The consumer has the only core, so it runs the items itself.
+    pool.install(|| {
+        let token = CancelToken::new();
+        let stops = token.clone();
+        let mut results = pool.with(Options::new().token(&token)).imap(0..2, move |_| -> usize {
+            stops.cancel();
+            panic!("on purpose")
+        });
+        assert_eq!(panic_text_of(|| results.next()), "on purpose");
+        assert!(results.next().is_none());
+    });
+}

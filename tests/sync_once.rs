@@ -5,9 +5,11 @@ mod common;
 use common::{LONG, at_cores, note, panic_text_of, text_of, watched, within};
 use purloin::Pool;
 use purloin::sync::OnceLock;
+use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Sender, channel};
 use std::thread;
 
 /// The initialiser forks, maps and waits for tasks in the very pool in which everybody wants the value.
@@ -113,4 +115,38 @@ fn set_and_taken() {
     assert_eq!(LOCK.set("second".into()), Err("second".into()));
     assert_eq!(LOCK.get().map(String::as_str), Some("first"));
     assert_eq!(OnceLock::<i32>::default().into_inner(), None);
+}
+
+/// Also on a thread whose locals are being destroyed, in whichever order that is done.
+#[test]
+fn an_initialiser_that_asks_for_its_own_value_at_the_end_of_its_thread() {
+    struct Asks(Sender<String>);
+    impl Drop for Asks {
+        fn drop(&mut self) {
+            let lock = OnceLock::new();
+            let text = panic_text_of(|| *lock.get_or_init(|| *lock.get_or_init(|| 1)));
+            self.0.send(text).expect("somebody listens");
+        }
+    }
+    thread_local! {
+        static ASKS: RefCell<Option<Asks>> = const { RefCell::new(None) };
+    }
+    within(LONG, || {
+        for asks_first in [false, true] {
+            let (sender, texts) = channel();
+            let ends = thread::spawn(move || {
+                // The thread's seat is a local of its own, made when it is first used.
+                let used = || assert_eq!(OnceLock::new().get_or_init(|| 1), &1);
+                if !asks_first {
+                    used();
+                }
+                ASKS.with(|asks| *asks.borrow_mut() = Some(Asks(sender)));
+                if asks_first {
+                    used();
+                }
+            });
+            assert!(texts.recv().expect("one text").contains("wait for itself"));
+            ends.join().expect("no panic");
+        }
+    });
 }

@@ -4,7 +4,7 @@ use super::line::{Line, What, deadline, wait};
 use crate::primitive::{Flaw, Mutex, const_in_library, seeded};
 use crate::seat::with_place;
 use std::fmt;
-use std::panic::Location;
+use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::time::Duration;
 
 /// A meeting point of a given number of threads: each waits until all have arrived, then all go on. It can be used again
@@ -35,6 +35,10 @@ pub struct Barrier {
     /// Those of this generation who have arrived.
     line: Mutex<Line<()>>,
 }
+
+// Nothing of the user's is in it.
+impl UnwindSafe for Barrier {}
+impl RefUnwindSafe for Barrier {}
 
 impl Barrier {
     const_in_library! {

@@ -5,7 +5,7 @@ use super::mutex::MutexGuard;
 use crate::primitive::{self, Flaw, const_in_library, now, seeded};
 use crate::seat::with_place;
 use std::fmt;
-use std::panic::Location;
+use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::ptr;
 use std::time::{Duration, Instant};
 
@@ -154,6 +154,40 @@ impl Condvar {
         (mutex.lock_as("Mutex"), WaitTimeoutResult(!notified))
     }
 
+    /// Waits, as [`wait_while`](Condvar::wait_while) does, for `timeout` at most. To lock again may take longer. It has timed
+    /// out if the condition holds once the time is up.
+    ///
+    /// # Panics
+    ///
+    /// As [`wait_while`](Condvar::wait_while).
+    ///
+    /// ```
+    /// use purloin::sync::{Condvar, Mutex};
+    /// use std::time::Duration;
+    ///
+    /// let (ready, never) = (Mutex::new(false), Condvar::new());
+    /// let (guard, result) = never.wait_while_for(ready.lock(), |ready| !*ready, Duration::from_millis(1));
+    /// assert!(result.timed_out() && !*guard);
+    /// ```
+    #[track_caller]
+    pub fn wait_while_for<'a, T: ?Sized>(
+        &self,
+        mut guard: MutexGuard<'a, T>,
+        mut condition: impl FnMut(&mut T) -> bool,
+        timeout: Duration,
+    ) -> (MutexGuard<'a, T>, WaitTimeoutResult) {
+        let mutex = MutexGuard::mutex(&guard);
+        let deadline = now().checked_add(timeout);
+        while condition(&mut guard) {
+            if deadline.is_some_and(|deadline| deadline <= now()) {
+                return (guard, WaitTimeoutResult(true));
+            }
+            self.wait_until(guard, deadline, Location::caller());
+            guard = mutex.lock_as("Mutex");
+        }
+        (guard, WaitTimeoutResult(false))
+    }
+
     /// Unlocks, and waits until notified or the deadline has passed; tells whether it was notified.
     fn wait_until<T: ?Sized>(
         &self,
@@ -207,6 +241,10 @@ impl Condvar {
         calls.len()
     }
 }
+
+// Nothing of the user's is in it.
+impl UnwindSafe for Condvar {}
+impl RefUnwindSafe for Condvar {}
 
 impl Default for Condvar {
     fn default() -> Self {

@@ -5,7 +5,7 @@ use super::timed_out::TimedOut;
 use crate::primitive::{AtomicBool, Flaw, Mutex, Ordering, const_in_library, seeded};
 use crate::seat::with_place;
 use std::fmt;
-use std::panic::Location;
+use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::time::Duration;
 
 /// A flag that threads wait for. [`set`](Self::set) lets all of them go on who wait at that moment, and all who come later,
@@ -38,6 +38,10 @@ pub struct Event {
     set: AtomicBool,
     line: Mutex<Line<()>>,
 }
+
+// Nothing of the user's is in it.
+impl UnwindSafe for Event {}
+impl RefUnwindSafe for Event {}
 
 impl Event {
     const_in_library! {

@@ -16,12 +16,14 @@ struct Graph {
     waits: BTreeMap<usize, Wait>,
 }
 
+/// The pool of a thread that waits, by its address, and the core that it had.
+pub type Core = (usize, usize);
+
 /// One thread's wait.
 #[derive(Debug)]
 struct Wait {
     what: What,
-    /// The thread's pool, by its address, and the core that it had.
-    core: Option<(usize, usize)>,
+    core: Option<Core>,
     /// For a lock, who holds it.
     lock: Option<Edge>,
     /// Whether it ends by itself.
@@ -61,19 +63,19 @@ impl Drop for Noted<'_> {
     }
 }
 
-/// Notes that this thread is about to wait for something that is no lock.
-pub fn note(what: What, timed: bool) -> Noted<'static> {
+/// Notes that this thread, which had that [`core`], is about to wait for something that is no lock.
+pub fn note(what: What, core: Option<Core>, timed: bool) -> Noted<'static> {
     let thread = thread_number();
-    let wait = Wait { what, core: core(), lock: None, timed };
+    let wait = Wait { what, core, lock: None, timed };
     GRAPH.lock().waits.insert(thread, wait);
     Noted { thread, lock: PhantomData }
 }
 
-/// Notes that this thread is about to wait for a lock, unless it would wait for ever.
-pub fn note_lock<'a>(wish: &Wish<'a>) -> Result<Noted<'a>, Deadlock> {
+/// Notes that this thread, which had that [`core`], is about to wait for a lock, unless it would wait for ever.
+pub fn note_lock<'a>(wish: &Wish<'a>, core: Option<Core>) -> Result<Noted<'a>, Deadlock> {
     let thread = thread_number();
     let timed = wish.deadline.is_some();
-    let wait = Wait { what: wish.what, core: core(), lock: Some(Edge(ptr::from_ref(wish.holder))), timed };
+    let wait = Wait { what: wish.what, core, lock: Some(Edge(ptr::from_ref(wish.holder))), timed };
     if seeded(Flaw::CycleSoughtFirst) {
         let cycle = wish.holder.get().and_then(|(holder, _)| GRAPH.lock().path(holder, thread));
         GRAPH.lock().waits.insert(thread, wait);
@@ -92,8 +94,8 @@ pub fn note_lock<'a>(wish: &Wish<'a>) -> Result<Noted<'a>, Deadlock> {
     }
 }
 
-/// The pool and the core of this thread.
-fn core() -> Option<(usize, usize)> {
+/// The pool and the core of this thread, to be asked for before it gives the core away.
+pub fn core() -> Option<Core> {
     Worker::current().map(|worker| (ptr::from_ref(worker.registry()).addr(), worker.core_index()))
 }
 
@@ -159,7 +161,7 @@ impl fmt::Display for Deadlock {
 #[derive(Debug, Clone)]
 pub struct Waiting {
     thread: String,
-    core: Option<(usize, usize)>,
+    core: Option<Core>,
     what: What,
     timed: bool,
     holder: Option<(String, &'static Location<'static>)>,

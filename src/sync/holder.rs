@@ -103,8 +103,10 @@ pub fn acquire(wish: &Wish<'_>, step: &mut dyn FnMut(Step) -> bool) -> bool {
         // overtaken for ever, and never with a deadline, by which it might not have the lock again.
         let mut yields = wish.deadline.is_none();
         loop {
-            let noted = graph::note_lock(wish)?;
-            let block = || {
+            let core = graph::core();
+            let mut block = || {
+                // Once the core is gone, since that may start a thread and so run the user's hooks, which may lock.
+                let noted = graph::note_lock(wish, core)?;
                 let taken = step(Step::Block(wish.deadline));
                 drop(noted);
                 if taken && wish.alone {
@@ -113,12 +115,12 @@ pub fn acquire(wish: &Wish<'_>, step: &mut dyn FnMut(Step) -> bool) -> bool {
                 if taken && !try_settle() && yields {
                     wish.holder.clear();
                     step(Step::GiveBack);
-                    return None;
+                    return Ok(None);
                 }
-                Some(taken)
+                Ok(Some(taken))
             };
             let taken = if seeded(Flaw::LockKeepsCore) { block() } else { without_core_at(place, block) };
-            if let Some(taken) = taken {
+            if let Some(taken) = taken? {
                 return Ok(taken);
             }
             if looks(step) {

@@ -5,7 +5,7 @@ use super::timed_out::TimedOut;
 use crate::primitive::{AtomicUsize, Flaw, Mutex, Ordering, const_in_library, seeded};
 use crate::seat::with_place;
 use std::fmt;
-use std::panic::Location;
+use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::time::Duration;
 
 /// A count that goes down to zero, once and for good; threads wait for that.
@@ -33,6 +33,10 @@ pub struct Latch {
     count: AtomicUsize,
     line: Mutex<Line<()>>,
 }
+
+// Nothing of the user's is in it.
+impl UnwindSafe for Latch {}
+impl RefUnwindSafe for Latch {}
 
 impl Latch {
     const_in_library! {

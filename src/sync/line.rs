@@ -162,10 +162,10 @@ pub fn wait(place: &Place, call: &Call, deadline: Option<Instant>, what: What) -
     if deadline.is_some_and(|deadline| deadline <= now()) {
         return call.is_answered();
     }
-    let noted = WAITS_NOTED.then(|| graph::note(what, deadline.is_some()));
+    let core = graph::core();
     without_core_at(place, || {
-        // Over before the thread has a core again.
-        let _noted = noted;
+        // From when the core is gone, which may run the user's hooks, until before the thread has one again.
+        let _noted = WAITS_NOTED.then(|| graph::note(what, core, deadline.is_some()));
         loop {
             if call.is_answered() {
                 return true;

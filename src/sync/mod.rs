@@ -8,6 +8,9 @@
 //!
 //! A wait with a time-out ends when the time is up, but a task then waits for a core to go on with. Deadlines and tokens of
 //! [`Options`](crate::Options) do not end waits: an item that may wait for long should do so with a time-out.
+//!
+//! There is no poisoning. So [`Mutex`], [`RwLock`] and [`Monitor`], whose value a panic may leave half changed, are not
+//! `RefUnwindSafe`, as parking_lot's are not; what holds no value to be changed in place is.
 
 mod barrier;
 mod closed;

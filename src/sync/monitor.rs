@@ -177,6 +177,7 @@ impl<T> Monitor<T> {
     }
 
     /// Waits as [`wait_until`](Monitor::wait_until) does, for `timeout` at most; `None` if the condition did not hold by then.
+    /// To enter the monitor, at first and again, may take longer.
     ///
     /// # Panics
     ///

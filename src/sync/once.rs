@@ -1,10 +1,10 @@
 //! A value that is made once, by whoever needs it first, while others wait.
 
 use super::line::{Line, What, wait};
-use crate::primitive::{Arc, Flaw, Mutex, OnceLock as Written, const_in_library, seeded};
-use crate::seat::{Seat, with_place};
+use crate::primitive::{Flaw, Mutex, OnceLock as Written, const_in_library, seeded, thread_number};
+use crate::seat::with_place;
 use std::fmt;
-use std::panic::Location;
+use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 
 /// A value that is made once, by whoever needs it first; others wait until it is there.
 ///
@@ -30,8 +30,8 @@ pub struct OnceLock<T> {
 }
 
 struct Making {
-    /// The thread that runs an initialiser.
-    maker: Option<Arc<Seat>>,
+    /// The number of the thread that runs an initialiser.
+    maker: Option<usize>,
     line: Line<()>,
 }
 
@@ -98,6 +98,24 @@ impl<T> OnceLock<T> {
         value.map_or(Ok(()), Err)
     }
 
+    /// The value, if it is there, to be changed: nobody else has the lock.
+    pub fn get_mut(&mut self) -> Option<&mut T> {
+        self.value.get_mut()
+    }
+
+    /// Takes the value out, if it is there; the next one to need it makes another.
+    ///
+    /// ```
+    /// use purloin::sync::OnceLock;
+    ///
+    /// let mut lock = OnceLock::from(1);
+    /// assert_eq!(lock.take(), Some(1));
+    /// assert_eq!(lock.get_or_init(|| 2), &2);
+    /// ```
+    pub fn take(&mut self) -> Option<T> {
+        self.value.take()
+    }
+
     /// The value, if it is there.
     pub fn into_inner(self) -> Option<T> {
         self.value.into_inner()
@@ -127,12 +145,13 @@ impl<T> OnceLock<T> {
                     if self.get().is_some() && !seeded(Flaw::EntersUnlooked) {
                         return None;
                     }
-                    let Some(maker) = &making.maker else {
-                        making.maker = Some(Arc::clone(place.seat()));
+                    let Some(maker) = making.maker else {
+                        making.maker = Some(thread_number());
                         return Some(Turn(self));
                     };
+                    // Not by its seat, of which a thread whose locals are being destroyed has one for each wait.
                     assert!(
-                        !Arc::ptr_eq(maker, place.seat()),
+                        maker != thread_number(),
                         "the initialiser of a OnceLock asks for the value that it is to make, at {at}: it would wait for itself"
                     );
                     making.line.enter(place, ())
@@ -140,6 +159,16 @@ impl<T> OnceLock<T> {
                 wait(place, &call, None, what);
             }
         })
+    }
+}
+
+// As std's: the value is there whole, or not at all.
+impl<T: UnwindSafe> UnwindSafe for OnceLock<T> {}
+impl<T: RefUnwindSafe + UnwindSafe> RefUnwindSafe for OnceLock<T> {}
+
+impl<T> From<T> for OnceLock<T> {
+    fn from(value: T) -> Self {
+        OnceLock { value: Written::from(value), ..OnceLock::new() }
     }
 }
 

@@ -8,7 +8,7 @@ use crate::primitive::{Flaw, Mutex, const_in_library, seeded};
 use crate::seat::with_place;
 use std::fmt;
 use std::iter::FusedIterator;
-use std::panic::Location;
+use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::time::Duration;
 
 /// A queue of values: many threads push, many pop, first in, first out.
@@ -56,6 +56,17 @@ struct Waits {
     finishers: Line<()>,
     /// Values reported as done.
     done: usize,
+}
+
+// Values go in and out whole; none can be looked at inside.
+impl<T> UnwindSafe for Queue<T> {}
+impl<T> RefUnwindSafe for Queue<T> {}
+
+/// An [unbounded](Queue::unbounded) one.
+impl<T> Default for Queue<T> {
+    fn default() -> Self {
+        Queue::unbounded()
+    }
 }
 
 impl<T> Queue<T> {

@@ -17,6 +17,10 @@ use std::time::{Duration, Instant};
 /// for reading already: if a writer has come in between, both wait for ever. Nor can it lock for writing what it has locked
 /// for reading: drop the guard first. That is not reported: of readers, nobody notes who they are.
 ///
+/// The parts of a `join`, a `map` or a scope count as well: if they lock for reading what is locked for reading around them, a
+/// writer that comes in between waits for the outer guard, the parts for the writer, and the outer guard for the parts. Read
+/// what they need before, or hand them a reference to what the guard guards.
+///
 /// A panic while the lock is held unlocks it; there is no poisoning.
 ///
 /// ```

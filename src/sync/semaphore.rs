@@ -7,7 +7,7 @@ use super::semaphore_error::{AcquireTimeoutError, TooManyPermits, TryAcquireErro
 use crate::primitive::{Arc, AtomicUsize, Flaw, Mutex, Ordering, const_in_library, seeded};
 use crate::seat::{Place, with_place};
 use std::fmt;
-use std::panic::Location;
+use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::time::Duration;
 
 /// A number of permits that threads take and give back; who finds too few waits.
@@ -54,6 +54,10 @@ pub struct Semaphore {
 
 const WAITING: usize = 1 << (usize::BITS - 2);
 const CLOSED: usize = 1 << (usize::BITS - 1);
+
+// Nothing of the user's is in it.
+impl UnwindSafe for Semaphore {}
+impl RefUnwindSafe for Semaphore {}
 
 impl Semaphore {
     /// The most permits that a semaphore can have: a quarter of what a `usize` can count.

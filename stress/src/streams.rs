@@ -10,9 +10,7 @@ use std::time::Instant;
 /// The sum of the children's results.
 pub fn sum(tree: Tree, pools: &Pools) -> u64 {
     let seed = tree.seed.part(16 << 32);
-    // A consumer inside the pool of a stream whose order does not matter waits for a runner, which needs a thread: at the cap
-    // there may be none, and a lock of `std` that the consumer holds may keep all cores (DESIGN.md, 8.1).
-    let ordered = !pools.roomy || seed.once_in(2);
+    let ordered = seed.once_in(2);
     let (pool, count) = (&pools.main, tree.children());
     if seed.part(1).once_in(4) {
         endless(pool, tree, ordered);
