@@ -64,6 +64,8 @@ fn ordered_and_unordered() {
 fn mistakes_are_found() {
     find_all(
         "mistakes_are_found",
-        &[deadlock(Flaw::RunnerLeavesLate, 4000, streams), deadlock(Flaw::ConsumerForgotten, 4000, streams)],
+        // A runner that leaves late is made up for: the consumer runs the item that nobody has begun. loom's model goes
+        // without the clock that this takes.
+        &[deadlock(Flaw::ConsumerForgotten, 4000, streams)],
     );
 }

@@ -92,9 +92,8 @@ impl<T> RwLock<T> {
 }
 
 impl<T: ?Sized> RwLock<T> {
-    /// Adds to the word if nothing of `unless` is in it.
-    fn try_add(&self, more: usize, unless: usize) -> bool {
-        let mut word = self.word.load(Ordering::Relaxed);
+    /// Adds to the word, which was `word` at the last look, if nothing of `unless` is in it.
+    fn try_add(&self, mut word: usize, more: usize, unless: usize) -> bool {
         while word & unless == 0 {
             match self.word.compare_exchange(word, word + more, Ordering::Acquire, Ordering::Relaxed) {
                 Ok(_) => return true,
@@ -104,10 +103,10 @@ impl<T: ?Sized> RwLock<T> {
         false
     }
 
-    fn wait_to(&self, try_add: impl Fn() -> bool) {
+    fn wait_to(&self, more: usize, unless: usize) {
         self.queue.wait_until(|| {
-            self.word.fetch_or(WAITED, Ordering::Relaxed);
-            try_add()
+            let before = self.word.fetch_or(WAITED, Ordering::Relaxed);
+            self.try_add(before | WAITED, more, unless)
         });
     }
 
@@ -120,34 +119,26 @@ impl<T: ?Sized> RwLock<T> {
         }
     }
 
-    fn add_reader(&self) -> bool {
-        self.try_add(1, WRITER)
-    }
-
-    fn add_writer(&self) -> bool {
-        self.try_add(WRITER, !WAITED)
-    }
-
     /// Locks for reading.
     pub fn read(&self) -> RwLockReadGuard<'_, T> {
-        self.wait_to(|| self.add_reader());
+        self.wait_to(1, WRITER);
         RwLockReadGuard(self)
     }
 
     /// Locks for writing.
     pub fn write(&self) -> RwLockWriteGuard<'_, T> {
-        self.wait_to(|| self.add_writer());
+        self.wait_to(WRITER, !WAITED);
         RwLockWriteGuard(self)
     }
 
-    /// Locks for reading if nobody writes.
+    /// Locks for reading if nobody writes. It may be free: that is tried without a look.
     pub fn try_read(&self) -> Option<RwLockReadGuard<'_, T>> {
-        self.add_reader().then(|| RwLockReadGuard(self))
+        self.try_add(0, 1, WRITER).then(|| RwLockReadGuard(self))
     }
 
-    /// Locks for writing if it is free.
+    /// Locks for writing if it is free, tried as for reading.
     pub fn try_write(&self) -> Option<RwLockWriteGuard<'_, T>> {
-        self.add_writer().then(|| RwLockWriteGuard(self))
+        self.try_add(0, WRITER, !WAITED).then(|| RwLockWriteGuard(self))
     }
 
     /// Locks for reading, by that time if time passes.
