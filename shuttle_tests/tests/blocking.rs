@@ -265,7 +265,8 @@ fn mistakes_are_found() {
             deadlock(Flaw::WaitsUnmarked, 4000, semaphore),
             assertion(Flaw::LeaverGivesBack, "all permits came back", 4000, semaphore),
             deadlock(Flaw::LeaverStaysInLine, 4000, queue),
-            assertion(Flaw::ServedTakenForLate, "all permits came back", 4000, semaphore),
+            // A permit that is lost is missed by whoever waits for it, or at the end, whichever comes first.
+            deadlock(Flaw::ServedTakenForLate, 4000, semaphore),
             deadlock(Flaw::AnswersOne, 4000, queue),
             deadlock(Flaw::WakesBeforeChange, 4000, queue),
             deadlock(Flaw::EntersUnlooked, 4000, queue),
