@@ -134,7 +134,9 @@ fn refused_fork_left_behind(main: usize, seen: Seen) {
 #[test]
 fn refused_forks_left_behind_are_run() {
     let outcomes = &["the fork was refused", "another thread ran it"];
-    explore("refused fork left behind", BOUND_OF_LARGE, 50, &[0, 1], outcomes, refused_fork_left_behind);
+    explore("refused fork left behind", BOUND_OF_LARGE, 50, &[0], outcomes, refused_fork_left_behind);
+    // Takes minutes with two.
+    explore("refused fork left behind", Bound::AtMost(1), 50, &[1], &[UNSEEN, UNSEEN], refused_fork_left_behind);
 }
 
 /// A task of a pool whose only thread is blocked on it, and which may have no other. A thread from outside waits for the task:
