@@ -273,8 +273,8 @@ impl<T> Segments<T> {
                 Some(slot) => {
                     // Release pairs with the Acquire above and in `extend`. If this does not fail, no other thread has
                     // claimed the value, and so it is still there.
-                    let (next, release) = (word.wrapping_add(STEP), Ordering::Release);
-                    if self.head.word.compare_exchange_weak(word, next, release, Ordering::Relaxed).is_ok() {
+                    let (head, next) = (&self.head.word, word.wrapping_add(STEP));
+                    if head.compare_exchange_weak(word, next, Ordering::Release, Ordering::Relaxed).is_ok() {
                         return Ok((slot.take(), word & AWAITED != 0));
                     }
                 }
