@@ -35,12 +35,15 @@ impl Worker {
     /// Ends the fork of this index, the youngest, if it is private still: the caller runs it.
     #[inline]
     pub fn unfork(&self, index: usize) -> bool {
-        let private = self.private.pop(index);
+        if !self.private.pop(index) {
+            // Nor is any older one.
+            return false;
+        }
         // On the way back too, older forks may be wanted by others.
         if self.core().shared.looks_up_at(index) {
             self.share_on_return();
         }
-        private
+        true
     }
 
     /// Answers demand where a fork ended, if there are older private ones.

@@ -8,6 +8,7 @@ use crate::worker::Worker;
 use std::any::Any;
 use std::mem::{ManuallyDrop, MaybeUninit};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::ptr;
 
 type Payload = Box<dyn Any + Send>;
 
@@ -105,21 +106,37 @@ where
 
 /// Runs both, in parallel if another core is free: [`Pool::join`](crate::Pool::join) on a worker.
 ///
-/// It is part of its caller, always: only then is `b` made in its place in the job, and `a` perhaps never put into memory.
-/// A call would be handed their addresses, and copying what was stored just before, in pieces of another size, holds the
-/// processor up for as long as dozens of instructions take (DESIGN.md, section `join`).
+/// It is part of its caller, which builds both closures where they stay, and calls for the rest: see DESIGN.md, section
+/// `join`.
 #[inline(always)]
 pub fn join_on<A, B, RA, RB>(worker: &Worker, a: A, b: B) -> (RA, RB)
 where
     A: FnOnce() -> RA,
     B: FnOnce() -> RB,
 {
-    let job = StackJob::new(b);
+    let (a, job) = (ManuallyDrop::new(a), StackJob::new(b));
+    // SAFETY: made for this call, and not used after it.
+    unsafe { join_in_place(worker, &a, &job) }
+}
+
+/// [`join_on`] for closures that have their place.
+///
+/// # Safety
+///
+/// Both are for this call alone, which takes them out.
+#[inline]
+unsafe fn join_in_place<A, B, RA, RB>(worker: &Worker, a: &ManuallyDrop<A>, job: &StackJob<B, RB>) -> (RA, RB)
+where
+    A: FnOnce() -> RA,
+    B: FnOnce() -> RB,
+{
+    // SAFETY: the caller does not use it again.
+    let a = unsafe { ptr::read(&raw const **a) };
     // SAFETY: this frame stays until the fork has ended: by `unfork` or `reclaim`, on the path of a panic too.
     let index = worker.fork(unsafe { job.job_ref() });
     let ra = match catch_unwind(AssertUnwindSafe(a)) {
         Ok(ra) => ra,
-        Err(payload) => abandon(worker, index, &job, payload),
+        Err(payload) => abandon(worker, index, job, payload),
     };
     if worker.unfork(index) {
         // SAFETY: the fork was private, so nobody has taken the closure.
