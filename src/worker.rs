@@ -161,10 +161,9 @@ impl Worker {
         self.core_index.set(index);
         self.core.set(core);
         self.random.set(self.random.get() ^ (index as u32 + 1).wrapping_mul(0x9E37_79B9));
+        core.shared.clear_demand(self.private.full_at());
         if self.has_company() {
             core.shared.demand();
-        } else {
-            core.shared.clear_demand(self.private.full_at());
         }
         note_current();
     }
@@ -228,12 +227,10 @@ impl Worker {
 
     /// Notes that this thread waits for the one on core `thief`; `NOBODY` for not any more. Tells what was noted before.
     pub fn note_wait(&self, thief: usize) -> usize {
-        // A load and a store: only the core's holder writes. None if nothing changes: the cache line stays where it is.
+        // A load and a store: only the core's holder writes.
         let waits_for = &self.core().waits_for;
         let before = waits_for.load(Ordering::Relaxed);
-        if before != thief {
-            waits_for.store(thief, Ordering::Relaxed);
-        }
+        waits_for.store(thief, Ordering::Relaxed);
         before
     }
 }
