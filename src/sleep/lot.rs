@@ -37,21 +37,6 @@ pub struct Lot {
     /// Wakes in a row that found nothing to do.
     pub useless: u32,
     pub closed: bool,
-    /// What those know who don't look here.
-    pub told: Hints,
-}
-
-/// What those want to know of a [`Lot`] who decide whether to look there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Hints {
-    /// Idle cores that a wake could put to use.
-    pub wakeable: usize,
-    /// Threads in the middle of something that wait for a core.
-    pub resuming: usize,
-    /// Whether a thread of the pool naps.
-    pub napping: bool,
-    /// Cores beyond this index are not in use.
-    pub extent: usize,
 }
 
 /// Whom a core was given to.
@@ -87,7 +72,7 @@ impl fmt::Display for Lot {
 impl Lot {
     /// All of `cores` idle, no threads.
     pub fn new(cores: usize, max_threads: usize) -> Self {
-        let mut lot = Lot {
+        Lot {
             cores,
             idle: (0..cores).rev().collect(),
             spare: (cores..cores + SPARE_CORES).rev().collect(),
@@ -105,19 +90,6 @@ impl Lot {
             napper: None,
             useless: 0,
             closed: false,
-            told: Hints { wakeable: 0, resuming: 0, napping: false, extent: 0 },
-        };
-        lot.told = lot.hints();
-        lot
-    }
-
-    /// What is to be told now.
-    pub fn hints(&self) -> Hints {
-        Hints {
-            wakeable: self.wakeable(),
-            resuming: self.resuming.len(),
-            napping: self.napper.is_some(),
-            extent: if self.lent == 0 { self.cores } else { self.cores + SPARE_CORES },
         }
     }
 
@@ -139,7 +111,7 @@ impl Lot {
     }
 
     /// The idle cores for which a wake would find a thread.
-    fn wakeable(&self) -> usize {
+    pub fn wakeable(&self) -> usize {
         let nobody = self.standby.is_empty() && self.callers.is_empty() && self.stand_ins.is_empty();
         if nobody && !self.can_grow() { 0 } else { self.idle.len() }
     }

@@ -10,10 +10,10 @@ mod lot;
 pub use lot::Woken;
 
 use crate::primitive::{Arc, AtomicBool, AtomicUsize, Flaw, Mutex, Ordering, PATIENCE, SPARE_CORES, fence, seeded};
+
 use crate::seat::{Grant, Seat};
-use lot::{Hints, Lot};
+use lot::Lot;
 use std::collections::VecDeque;
-use std::mem;
 use std::time::Duration;
 
 /// The eventcount of a registry.
@@ -45,36 +45,25 @@ impl Sleep {
     /// All of `cores` idle, no threads.
     pub fn new(cores: usize, max_threads: usize) -> Self {
         let lot = Lot::new(cores, max_threads);
-        let Hints { wakeable, resuming, napping, extent } = lot.told;
+        let wakeable = AtomicUsize::new(lot.wakeable());
         Sleep {
             lot: Mutex::new(lot),
-            wakeable: AtomicUsize::new(wakeable),
+            wakeable,
             searching: AtomicUsize::new(0),
-            napping: AtomicBool::new(napping),
+            napping: AtomicBool::new(false),
             skipped: AtomicBool::new(false),
-            resuming: AtomicUsize::new(resuming),
+            resuming: AtomicUsize::new(0),
             ended: AtomicBool::new(false),
-            extent: AtomicUsize::new(extent),
+            extent: AtomicUsize::new(cores),
         }
     }
 
-    /// Tells what has changed in the lot. Relaxed: the fences of the handshake order it. What has not changed is not written
-    /// again, under the lock as any change is: it would be the same word, and the cache lines of those who read it stay theirs.
-    fn refresh(&self, lot: &mut Lot) {
-        let now = lot.hints();
-        let before = mem::replace(&mut lot.told, now);
-        if now.wakeable != before.wakeable {
-            self.wakeable.store(now.wakeable, Ordering::Relaxed);
-        }
-        if now.resuming != before.resuming {
-            self.resuming.store(now.resuming, Ordering::Relaxed);
-        }
-        if now.napping != before.napping {
-            self.napping.store(now.napping, Ordering::Relaxed);
-        }
-        if now.extent != before.extent {
-            self.extent.store(now.extent, Ordering::Relaxed);
-        }
+    /// Copies to the hints what changed in the lot. Relaxed: the fences of the handshake order them.
+    fn refresh(&self, lot: &Lot) {
+        self.wakeable.store(lot.wakeable(), Ordering::Relaxed);
+        self.resuming.store(lot.resuming.len(), Ordering::Relaxed);
+        self.napping.store(lot.napper.is_some(), Ordering::Relaxed);
+        self.extent.store(if lot.lent == 0 { lot.cores } else { lot.cores + SPARE_CORES }, Ordering::Relaxed);
     }
 
     /// The number of cores, from the first, outside of which none is in use.
@@ -110,7 +99,7 @@ impl Sleep {
         let core = lot.spare.pop().filter(|_| !seeded(Flaw::NothingLent))?;
         queue(&mut lot).remove(place);
         lot.lent += 1;
-        self.refresh(&mut lot);
+        self.refresh(&lot);
         Some(core)
     }
 
@@ -118,7 +107,7 @@ impl Sleep {
     pub fn try_take(&self) -> Option<usize> {
         let mut lot = self.lot.lock();
         let core = lot.idle.pop();
-        self.refresh(&mut lot);
+        self.refresh(&lot);
         core
     }
 
@@ -129,7 +118,7 @@ impl Sleep {
         if core.is_none() && !seeded(Flaw::CallerForgotten) {
             lot.callers.push_back(Arc::clone(seat));
         }
-        self.refresh(&mut lot);
+        self.refresh(&lot);
         core
     }
 
@@ -139,7 +128,7 @@ impl Sleep {
         let before = lot.callers.len();
         lot.callers.retain(|other| !Arc::ptr_eq(other, seat));
         let found = lot.callers.len() < before;
-        self.refresh(&mut lot);
+        self.refresh(&lot);
         found
     }
 
@@ -162,7 +151,7 @@ impl Sleep {
         let mut lot = self.lot.lock();
         let core = lot.idle.pop();
         lot.away -= usize::from(core.is_some());
-        self.refresh(&mut lot);
+        self.refresh(&lot);
         core
     }
 
@@ -174,7 +163,7 @@ impl Sleep {
         if core.is_none() {
             lot.resuming.push_back(Arc::clone(seat));
         }
-        self.refresh(&mut lot);
+        self.refresh(&lot);
         core
     }
 
@@ -184,7 +173,7 @@ impl Sleep {
         let mut lot = self.lot.lock();
         lot.away += usize::from(away);
         lot.pass_on(core);
-        self.refresh(&mut lot);
+        self.refresh(&lot);
     }
 
     /// Gives a core up and goes to sleep: the thread parks on `seat` afterwards. With `useless`, it had been woken and
@@ -197,7 +186,7 @@ impl Sleep {
         if self.has_ended() {
             // All others have been told. This one was not known to sleep.
             seat.grant(Grant::Exit);
-            self.refresh(&mut lot);
+            self.refresh(&lot);
             return None;
         }
         lot.standby.push(Arc::clone(seat));
@@ -209,7 +198,7 @@ impl Sleep {
                 lot.napper = Some(Arc::clone(seat));
             }
         }
-        self.refresh(&mut lot);
+        self.refresh(&lot);
         nap
     }
 
@@ -220,7 +209,7 @@ impl Sleep {
             return None;
         }
         lot.napper = None;
-        self.refresh(&mut lot);
+        self.refresh(&lot);
         // Pairs with the fence in `should_wake`.
         fence(Ordering::SeqCst);
         let wanted = self.skipped.swap(false, Ordering::Relaxed);
@@ -231,7 +220,7 @@ impl Sleep {
             }
             self.searching.fetch_add(1, Ordering::Relaxed);
         }
-        self.refresh(&mut lot);
+        self.refresh(&lot);
         core
     }
 
@@ -262,7 +251,7 @@ impl Sleep {
         if woken == Woken::Nobody {
             lot.idle.push(core);
         }
-        self.refresh(&mut lot);
+        self.refresh(&lot);
         woken
     }
 
@@ -278,7 +267,7 @@ impl Sleep {
         if woken == Woken::Nobody {
             lot.pass_on(core);
         }
-        self.refresh(&mut lot);
+        self.refresh(&lot);
         woken
     }
 
@@ -298,7 +287,7 @@ impl Sleep {
     pub fn stand_in(&self, seat: &Arc<Seat>) {
         let mut lot = self.lot.lock();
         lot.stand_ins.push_back(Arc::clone(seat));
-        self.refresh(&mut lot);
+        self.refresh(&lot);
     }
 
     /// The thread does not wait any more. `false` if it has been granted a core already.
@@ -306,7 +295,7 @@ impl Sleep {
         let mut lot = self.lot.lock();
         let place = lot.stand_ins.iter().position(|other| Arc::ptr_eq(other, seat));
         let found = place.is_some_and(|place| lot.stand_ins.remove(place).is_some());
-        self.refresh(&mut lot);
+        self.refresh(&lot);
         found
     }
 
@@ -333,10 +322,7 @@ impl Sleep {
 
     /// A wake was useful: waking is eager again.
     pub fn useful(&self) {
-        // Where nobody ever naps, the count is without use, and the lock only another point for a model to explore.
-        if PATIENCE < u32::MAX {
-            self.lot.lock().useless = 0;
-        }
+        self.lot.lock().useless = 0;
     }
 
     /// Whether a thread in the middle of something waits for a core.
@@ -357,7 +343,7 @@ impl Sleep {
         lot.threads += 1;
         lot.peak = lot.peak.max(lot.threads);
         lot.standby.extend(seat.cloned());
-        self.refresh(&mut lot);
+        self.refresh(&lot);
     }
 
     /// A thread counted by `wake_one` or `enlist` could not be started: the pool makes do with those it has.
@@ -369,7 +355,7 @@ impl Sleep {
             self.searching.fetch_sub(1, Ordering::Relaxed);
             lot.pass_on(core);
         }
-        self.refresh(&mut lot);
+        self.refresh(&lot);
     }
 
     /// A thread ends. Returns how many are left.
@@ -425,7 +411,7 @@ impl Sleep {
         for seat in lot.standby.drain(..) {
             seat.grant(Grant::Exit);
         }
-        self.refresh(&mut lot);
+        self.refresh(&lot);
         true
     }
 
