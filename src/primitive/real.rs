@@ -51,7 +51,7 @@ pub const WAITS_NOTED: bool = true;
 /// Rounds of looking at an awaited answer before the thread gives up its core and blocks.
 pub const BLOCK_ROUNDS: u32 = 10;
 /// The same for a lock that is not free.
-pub const LOCK_ROUNDS: u32 = 16;
+pub const LOCK_ROUNDS: u32 = 8;
 
 /// Whether that mistake is built in: never.
 #[inline(always)]
@@ -83,6 +83,17 @@ pub fn pause(round: u32) {
         (0..1 << round).for_each(|_| spin_loop());
     } else {
         yield_now();
+    }
+}
+
+/// The same before another look at a lock, where a look takes the cache line from whoever has the lock, who needs it again
+/// at once: 16, 32 and 64 pauses, and from then on until others have had four chances to run.
+#[inline]
+pub fn pause_for_lock(round: u32) {
+    if round < 3 {
+        (0..16 << round).for_each(|_| spin_loop());
+    } else {
+        (0..4).for_each(|_| yield_now());
     }
 }
 
