@@ -37,9 +37,9 @@ pub const WAIT_ROUNDS: u32 = 48;
 pub const KEEP_CORE: Option<Duration> = Some(Duration::from_micros(100));
 /// Cores beyond its own that a pool may lend to threads that would else wait for ever.
 pub const SPARE_CORES: usize = 64;
-/// How long a thread in the middle of something waits for a core before it is lent one.
+/// How long no core has been to be had when a thread in the middle of something is lent one.
 pub const STARVED_AFTER: Duration = Duration::from_micros(100);
-/// The same for an outside caller, which is less urgent: mostly the cores are just busy.
+/// How long an outside caller waits before it is lent one, which is less urgent: mostly the cores are just busy.
 pub const CALLER_STARVED_AFTER: Duration = Duration::from_millis(10);
 /// Useless wakes in a row after which waking becomes lazy.
 pub const PATIENCE: u32 = 3;

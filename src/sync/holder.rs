@@ -2,7 +2,9 @@
 
 use super::graph;
 use super::line::What;
-use crate::primitive::{AtomicPtr, AtomicUsize, Flaw, LOCK_ROUNDS, Ordering, now, pause_for_lock, seeded, thread_number};
+use crate::primitive::{
+    AtomicPtr, AtomicUsize, Flaw, LOCK_ROUNDS, Ordering, now, pause_for_lock, seeded, thread_number,
+};
 use crate::seat::with_place;
 use crate::worker::{try_settle, without_core_at};
 use std::panic::Location;
