@@ -148,6 +148,8 @@ pub enum Flaw {
     WatcherForgotten,
     /// No core is ever lent.
     NothingLent,
+    /// A thread that is lent a core stays listed as waiting for one.
+    BorrowerStaysListed,
     /// A lent core that comes back stays counted as lent.
     LentCoreStaysLent,
     /// A thread whose nap ends with a core stays listed as asleep.

@@ -59,6 +59,11 @@ pub fn pause(_round: u32) {
     yield_now();
 }
 
+/// The same.
+pub fn pause_for_lock(_round: u32) {
+    yield_now();
+}
+
 /// No padding: addresses do not matter here.
 #[derive(Debug, Default)]
 pub struct CachePadded<T>(T);
