@@ -49,7 +49,7 @@ unsafe impl Sync for Pile {}
 
 impl Ring {
     fn slot(&self, position: usize) -> &UnsafeCell<Option<JobRef>> {
-        &self.slots[position / STEP & (self.slots.len().wrapping_sub(1))]
+        &self.slots[(position / STEP) & self.slots.len().wrapping_sub(1)]
     }
 }
 
