@@ -20,7 +20,6 @@ use std::mem::ManuallyDrop;
 pub struct Shared {
     offer: Job,
     lineage: Lineage,
-    bag: Bag,
     panic: Mutex<Option<Payload>>,
     /// Set when no task is pending any more.
     latch: Latch,
@@ -29,6 +28,8 @@ pub struct Shared {
     registry: *const Registry,
     /// The worker that opened the scope, to be compared.
     opener: *const Worker,
+    /// Last: it is padded, and so fills what it begins.
+    bag: Bag,
 }
 
 // SAFETY: the pointers are followed only while the scope lasts, the registry's by threads that work for it, the lineage's
