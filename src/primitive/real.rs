@@ -19,6 +19,8 @@ pub use std::thread::yield_now;
 pub const PRIVATE_CAPACITY: usize = 256;
 /// Oldest forks that a worker keeps shared ahead of need.
 pub const RESERVE: usize = 4;
+/// Slots in the first ring of a scope's pile; a power of two.
+pub const FIRST_RING: usize = 8;
 /// Tasks that move from the young end of a scope's bag to the old one at once.
 pub const MOVED_AT_ONCE: usize = 64;
 /// Bytes of a chunk of memory for tasks.
