@@ -211,7 +211,8 @@ impl Bag {
     /// Ends an offer that its holder will not use, unless tasks are left; tells whether it did.
     pub fn drop_offer(&self) -> bool {
         let (old, young) = self.both();
-        old.is_empty() && !young.any() && self.own.withdraw(&young.own)
+        let withdraws = || self.own.withdraw(&young.own) || seeded(Flaw::OfferDroppedBlind);
+        old.is_empty() && !young.any() && withdraws()
     }
 
     /// Whether an offer is made.
@@ -261,6 +262,8 @@ impl Bag {
     /// Counts tasks that have ended, or the scope itself. If that was the last, tells so: the caller, and nobody else, ends
     /// the scope.
     pub fn count_ended(&self, ended: usize) -> bool {
-        self.young().count_ended(ended)
+        // With a look: a task that was pushed within one of these is pending before they are not.
+        let mut young = if seeded(Flaw::EndCountedUnlooked) { self.young.lock() } else { self.young() };
+        young.count_ended(ended)
     }
 }

@@ -25,6 +25,8 @@ pub struct Pile {
 const OFFERED: usize = 1;
 /// From one position to the next.
 const STEP: usize = 2;
+/// The first position: not far from where they wrap, so that all that is tested crosses it.
+const START: usize = 0usize.wrapping_sub(4 * STEP);
 
 #[derive(Debug)]
 struct Ring {
@@ -56,7 +58,7 @@ impl Ring {
 impl Begin {
     /// Of an empty pile.
     pub const fn new() -> Self {
-        Begin { head: 0, end: 0 }
+        Begin { head: START, end: START }
     }
 
     /// Tasks in the pile.
@@ -69,7 +71,7 @@ impl Begin {
 impl Pile {
     /// An empty pile, which is not offered.
     pub fn new() -> Self {
-        Pile { word: AtomicUsize::new(0), ring: UnsafeCell::new(Ring { slots: Box::new([]), limit: 0 }) }
+        Pile { word: AtomicUsize::new(START), ring: UnsafeCell::new(Ring { slots: Box::new([]), limit: START }) }
     }
 
     /// Whether the owner can push without making room first.
@@ -97,6 +99,7 @@ impl Pile {
         self.ring.with(|ring| {
             // SAFETY: written by the owner only.
             let ring = unsafe { &*ring };
+            debug_assert_ne!(end, ring.limit, "there is room");
             // SAFETY: below the limit, so nobody reads it before the addition.
             ring.slot(end).with_mut(|slot| unsafe { *slot = Some(task) });
         });
@@ -119,7 +122,7 @@ impl Pile {
     ///
     /// # Safety
     ///
-    /// See above.
+    /// Under the lock.
     pub unsafe fn take_oldest(&self, begin: &mut Begin) -> Option<JobRef> {
         if begin.len() == 0 {
             return None;
@@ -134,15 +137,16 @@ impl Pile {
     ///
     /// # Safety
     ///
-    /// See above, and only for the owner, after a look.
+    /// Under the lock, only for the owner, and after a look.
     pub unsafe fn take_youngest(&self, begin: &mut Begin) -> Option<JobRef> {
         if begin.len() == 0 {
             return None;
         }
         begin.end = begin.end.wrapping_sub(STEP);
         // A load and a store, both relaxed: nobody else writes the word now, and whoever reads it next has the lock.
-        let offered = self.word.load(Ordering::Relaxed) & OFFERED;
-        self.word.store(begin.end | offered, Ordering::Relaxed);
+        let word = self.word.load(Ordering::Relaxed);
+        debug_assert_eq!(word & !OFFERED, begin.end.wrapping_add(STEP), "looked at before");
+        self.word.store(begin.end | (word & OFFERED), Ordering::Relaxed);
         // SAFETY: it was the last, and the lock is held.
         unsafe { self.read(begin.end) }
     }
@@ -156,8 +160,8 @@ impl Pile {
         self.ring.with(|ring| {
             // SAFETY: written under the lock only.
             let slot = unsafe { &*ring }.slot(position);
-            // SAFETY: written before the end was moved past it, and next when the owner has seen under the lock that the
-            // beginning has.
+            // SAFETY: written before the end was moved past it. Written again when the owner has seen under the lock that the
+            // beginning has been, or by the thread that reads it now, as the youngest.
             slot.with(|slot| unsafe { *slot })
         })
     }
@@ -166,7 +170,7 @@ impl Pile {
     ///
     /// # Safety
     ///
-    /// See above, and only for the owner, after a look.
+    /// Under the lock, only for the owner, and after a look.
     pub unsafe fn make_room(&self, begin: &Begin) {
         self.ring.with_mut(|ring| {
             // SAFETY: the owner writes it under the lock.

@@ -76,6 +76,8 @@ impl Worker {
             if verdict.is_some() {
                 return verdict;
             }
+            // What was run here may have forked the process, and what is awaited may have stayed behind.
+            self.registry().check_fork();
             if self.help(awaited) {
                 round = 0;
             } else {
@@ -135,6 +137,11 @@ impl Worker {
             loop {
                 if let Some(verdict) = waiter.verdict() {
                     return verdict;
+                }
+                if self.registry().is_orphaned() {
+                    // As in `help_until_idle`. Nobody else is there to see the announcement.
+                    let _ = awaited.latch.retract(&waiter);
+                    self.registry().check_fork();
                 }
                 if self.registry().sleep.someone_resumes() {
                     if awaited.own.is_none() {

@@ -4,8 +4,8 @@
 
 mod common;
 
-use common::forked::{End, at_cores_alone, end_child, fork_and_go_on, forked};
-use common::{Gate, assert_sound};
+use common::forked::{End, at_cores_alone, end_child, fork_and_go_on, forked, forked_within};
+use common::{Gate, assert_sound, spin_until};
 use purloin::{CancelToken, Options, Pool};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -150,6 +150,36 @@ fn a_scopes_task_stays_behind() {
             }
             assert_eq!(region.expect("no panic in the parent"), Some(End::SaysWhy), "joined: {joined}");
         }
+    });
+}
+
+/// The scope's own thread, asleep in the scope's wait, is called for a task, which forks. Another task is under way elsewhere,
+/// so the child can't end the wait, and says so.
+#[test]
+fn a_task_that_is_run_in_a_wait_forks() {
+    at_cores_alone("a_task_that_is_run_in_a_wait_forks", |pool| {
+        // With more, another thread would run the task.
+        if pool.cores() != 2 {
+            return;
+        }
+        let (begun, go) = (Gate::new(), Gate::new());
+        let before = pool.stats().parks;
+        let end = forked_within(|fork| {
+            pool.scope(|s| {
+                s.spawn(|| {
+                    begun.open();
+                    spin_until(|| pool.stats().parks > before);
+                    s.spawn(|| {
+                        if !fork() {
+                            go.open();
+                        }
+                    });
+                    go.pass();
+                });
+                begun.pass();
+            });
+        });
+        assert_eq!(end, End::SaysWhy);
     });
 }
 

@@ -6,12 +6,14 @@
 mod common;
 
 use common::{Bound, Witness, check, fails_with};
+use loom::sync::atomic::AtomicBool;
 use loom::thread;
 use purloin_loom::internals::bag::{Bag, End};
 use purloin_loom::internals::job::{Helped, Job, JobRef, Kind};
 use purloin_loom::internals::primitive::{Flaw, UnsafeCell, with_flaw};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 const OWNER: usize = 0;
 const THIEF: usize = 1;
@@ -147,15 +149,7 @@ fn race(main: usize, takes: bool) {
             SEEN.all.hit_if(had == TASKS);
         }
     };
-    if main == OWNER {
-        let other = thread::spawn(thief);
-        owner();
-        other.join().unwrap();
-    } else {
-        let other = thread::spawn(owner);
-        thief();
-        other.join().unwrap();
-    }
+    play(main, owner, thief);
     SEEN.left.hit_if(stage.had() < TASKS);
     stage.check();
 }
@@ -172,16 +166,118 @@ fn what_is_left_is_offered() {
     SEEN.left.assert_seen();
 }
 
+/// Runs both roles, one of them on the main thread.
+fn play(main: usize, owner: impl FnOnce() + Send + 'static, thief: impl FnOnce() + Send + 'static) {
+    if main == OWNER {
+        let other = thread::spawn(thief);
+        owner();
+        other.join().unwrap();
+    } else {
+        let other = thread::spawn(owner);
+        thief();
+        other.join().unwrap();
+    }
+}
+
+/// The bag is empty and still offered, the owner having taken the task itself. It pushes three more while a thread drops the
+/// offer.
+fn race_with_drop(main: usize) {
+    let stage = Stage::new();
+    assert!(stage.push(0));
+    // SAFETY: the owner.
+    stage.have(unsafe { stage.bag.next(End::Young, 0) }.task.expect("pushed"));
+    let (owners, thiefs) = (Arc::clone(&stage), Arc::clone(&stage));
+    let owner = move || (1..TASKS).for_each(|index| _ = owners.push(index));
+    let thief = move || {
+        let dropped = thiefs.bag.drop_offer();
+        thiefs.offers.fetch_sub(usize::from(dropped), Relaxed);
+        if dropped { &DROPPED } else { &KEPT }.hit();
+    };
+    play(main, owner, thief);
+    stage.check();
+}
+
+static KEPT: Witness = Witness::new("the offer was kept, since a task had come");
+static DROPPED: Witness = Witness::new("the offer was dropped");
+
+#[test]
+fn an_offer_is_dropped_only_if_nothing_came() {
+    for main in BOTH {
+        check("an offer is dropped", Bound::Default, move || race_with_drop(main)).at_least(5);
+    }
+    KEPT.assert_seen();
+    DROPPED.assert_seen();
+}
+
+/// A thief runs the first task, and the owner helps it, as with a fork of that task, and pushes meanwhile. The end of the task
+/// is told by the thief: the push, which happened before, keeps the scope.
+fn told_by_another(main: usize) {
+    let stage = Stage::new();
+    assert!(stage.push(0));
+    assert!(!stage.push(1));
+    let (first, more) = stage.bag.accept();
+    stage.have(first.expect("pushed"));
+    assert!(more);
+    // SAFETY: the owner.
+    stage.have(unsafe { stage.bag.next(End::Young, 0) }.task.expect("pushed"));
+    assert!(!stage.bag.count_ended(1), "the first task is run");
+    assert!(!stage.bag.count_ended(1), "the body is over, the first task is not");
+    let helped = Arc::new(AtomicBool::new(false));
+    let owner = {
+        let (stage, helped) = (Arc::clone(&stage), Arc::clone(&helped));
+        move || {
+            assert!(!stage.push(2), "it is offered");
+            helped.store(true, Release);
+        }
+    };
+    let thief = {
+        let stage = Arc::clone(&stage);
+        move || {
+            while !helped.load(Acquire) {
+                thread::yield_now();
+            }
+            assert!(!stage.bag.count_ended(1), "over with a task in the bag");
+        }
+    };
+    play(main, owner, thief);
+    // SAFETY: the old end is for all.
+    stage.have(unsafe { stage.bag.next(End::Old, 0) }.task.expect("pushed"));
+    assert!(stage.bag.count_ended(1), "a task was not counted");
+}
+
+#[test]
+fn a_push_keeps_the_scope() {
+    for main in BOTH {
+        check("told by another", Bound::Default, move || told_by_another(main)).at_least(2);
+    }
+}
+
 /// A message for each of both role orders.
-fn finds(flaw: Flaw, messages: [&str; 2]) {
+fn finds_in(model: fn(usize), flaw: Flaw, messages: [&str; 2]) {
     for (main, message) in BOTH.into_iter().zip(messages) {
         println!("{flaw:?}, main thread: {main}");
         fails_with(message, || {
             with_flaw(flaw, || {
-                check("pushed without a lock: seeded flaw", Bound::Default, move || race(main, false));
+                check("a scope's bag: seeded flaw", Bound::Default, move || model(main));
             });
         });
     }
+}
+
+fn finds(flaw: Flaw, messages: [&str; 2]) {
+    finds_in(|main| race(main, false), flaw, messages);
+}
+
+/// Seeded: who drops an offer does not heed that a task has come.
+#[test]
+fn a_blind_drop_is_found() {
+    finds_in(race_with_drop, Flaw::OfferDroppedBlind, ["noted otherwise than offered"; 2]);
+}
+
+/// Seeded: the end of a task is counted without a look at what was pushed within it.
+#[test]
+fn an_unlooked_count_is_found() {
+    finds_in(told_by_another, Flaw::EndCountedUnlooked, ["over with a task in the bag"; 2]);
 }
 
 /// Seeded: who has used the offer up withdraws it though a task has come since.

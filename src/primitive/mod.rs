@@ -136,6 +136,10 @@ pub enum Flaw {
     OfferClearedLate,
     /// Who consumed a scope's offer says so without a look at what has been pushed meanwhile.
     OfferClearedBlind,
+    /// Who drops a scope's offer does so though a task has been pushed meanwhile.
+    OfferDroppedBlind,
+    /// The end of tasks is counted without a look at what was pushed within them.
+    EndCountedUnlooked,
     /// A scope's own thread pushes a task without publishing it: a relaxed addition.
     PushRelaxed,
     /// A scope's own thread pushes into slots from which nobody has taken yet.

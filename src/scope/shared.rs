@@ -12,8 +12,8 @@ use crate::wait::{Awaited, Own, Thief};
 use crate::worker::Worker;
 use std::mem::ManuallyDrop;
 
-/// A scope's tasks that nobody has begun are in its own queue, where the thread that waits for the scope finds them as
-/// well as any thief. What goes into deques is an *offer*: a job that runs tasks of this queue until there are none. An
+/// A scope's tasks that nobody has begun are in its own bag, where the thread that waits for the scope finds them as
+/// well as any thief. What goes into deques is an *offer*: a job that runs tasks of this bag until there are none. An
 /// offer may outlive the scope, so it holds a count on this part, which is why it is on the heap.
 #[repr(C)]
 #[derive(Debug)]
@@ -61,10 +61,8 @@ impl Shared {
     ///
     /// On the thread that opened the scope, whose worker this is; once.
     pub unsafe fn close(this: &TrackedArc<Shared>, worker: &Worker) -> Option<Payload> {
+        // The one for the scope itself is counted now: what is left is pending until it has run.
         // SAFETY: the thread that opened it.
-        unsafe { this.run_own(0) };
-        // And the one for the scope itself.
-        // SAFETY: as before.
         unsafe { this.run_own(1) };
         if this.latch.verdict().is_none() {
             worker.wait_for(&Awaited {
