@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Witness, assertion, cores, deadlock, find_all, play, random};
+use common::{DEADLOCK, Witness, assertion, cores, deadlock, find_all, play, random};
 use purloin_shuttle::internals::primitive::Flaw;
 use purloin_shuttle::sync::{Barrier, Condvar, Event, Latch, Monitor, Mutex, OnceLock, Queue, Semaphore};
 use purloin_shuttle::{Pool, blocking, join};
@@ -263,15 +263,15 @@ fn mistakes_are_found() {
         &[
             deadlock(Flaw::HandOverForgetsPrivate, 4000, semaphore),
             deadlock(Flaw::WaitsUnmarked, 4000, semaphore),
-            assertion(Flaw::LeaverGivesBack, "all permits came back", 4000, semaphore),
+            assertion(Flaw::LeaverGivesBack, &["all permits came back"], 4000, semaphore),
             deadlock(Flaw::LeaverStaysInLine, 4000, queue),
             // A permit that is lost is missed by whoever waits for it, or at the end, whichever comes first.
-            deadlock(Flaw::ServedTakenForLate, 4000, semaphore),
+            assertion(Flaw::ServedTakenForLate, &[DEADLOCK, "all permits came back"], 4000, semaphore),
             deadlock(Flaw::AnswersOne, 4000, queue),
             deadlock(Flaw::WakesBeforeChange, 4000, queue),
             deadlock(Flaw::EntersUnlooked, 4000, queue),
             deadlock(Flaw::UnlocksBeforeEntering, 4000, buffer),
-            assertion(Flaw::HolderNotCleared, "deadlock: a thread locks again what it holds", 4000, buffer),
+            assertion(Flaw::HolderNotCleared, &["deadlock: a thread locks again what it holds"], 4000, buffer),
             deadlock(Flaw::OfferNotRepeated, 4000, buffer),
             deadlock(Flaw::MonitorKeepsCall, 3000, monitor),
         ],

@@ -162,7 +162,7 @@ fn mistakes_are_found() {
             deadlock(Flaw::EndsUntold, 4000, scopes),
             deadlock(Flaw::InjectorForgotten, 4000, tasks),
             deadlock(Flaw::StandInForgotten, 4000, tasks),
-            assertion(Flaw::TaskClaimedByStore, "a task is claimed once", 4000, tasks),
+            assertion(Flaw::TaskClaimedByStore, &["a task is claimed once"], 4000, tasks),
         ],
     );
 }
