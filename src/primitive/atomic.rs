@@ -7,14 +7,15 @@
 //!
 //! So each load first touches a mark of its thread's own at this atomic, and each store first touches the marks of the
 //! loads that are hidden from it. The touches race where the accesses do, and loom tries both orders of them, with the
-//! accesses right behind. Marks are relaxed stores that nobody reads: they order nothing.
+//! accesses right behind. A mark is a condition variable that nobody waits for, and a touch a call to nobody: it orders
+//! nothing, and unlike an atomic it can be made when it is first touched, and no fence has to look through it.
 
 use super::site::{failure_order, order as site_order};
 use loom::MAX_THREADS;
+use loom::sync::Condvar;
 use loom::sync::atomic as loomed;
-use std::array;
-use std::sync::Mutex;
 use std::sync::atomic::Ordering::{self, Relaxed};
+use std::sync::{Mutex, OnceLock};
 
 loom::thread_local! {
     /// This modelled thread's number, unlike any other's. (`loom::thread::current` panics in destructors of thread
@@ -30,7 +31,7 @@ loom::thread_local! {
 struct Marks {
     /// One for each thread, and one for all that are in the destructors of their thread locals: sharing a mark hides
     /// nothing, it costs executions.
-    marks: [loomed::AtomicBool; MAX_THREADS + 1],
+    marks: [OnceLock<Condvar>; MAX_THREADS + 1],
     /// Not seen by loom, so that it orders nothing.
     loads: Mutex<Loads>,
 }
@@ -57,13 +58,18 @@ impl Loads {
 
 impl Marks {
     fn new() -> Self {
-        Marks { marks: array::from_fn(|_| loomed::AtomicBool::new(false)), loads: Mutex::default() }
+        Marks { marks: [const { OnceLock::new() }; MAX_THREADS + 1], loads: Mutex::default() }
+    }
+
+    #[track_caller]
+    fn touch(&self, mark: usize) {
+        self.marks[mark].get_or_init(Condvar::new).notify_one();
     }
 
     #[track_caller]
     fn load<R>(&self, access: impl FnOnce() -> R) -> R {
         let mark = self.loads.lock().unwrap().mark_of_this_thread();
-        self.marks[mark].store(true, Relaxed);
+        self.touch(mark);
         let result = access();
         let recent = &mut self.loads.lock().unwrap().recent;
         recent.retain(|&other| other != mark);
@@ -75,7 +81,7 @@ impl Marks {
     #[track_caller]
     fn store<R>(&self, access: impl FnOnce() -> R) -> R {
         while let Some(hidden) = self.next_hidden() {
-            self.marks[hidden].store(true, Relaxed);
+            self.touch(hidden);
         }
         let result = access();
         self.loads.lock().unwrap().recent.clear();

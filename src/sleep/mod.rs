@@ -90,6 +90,10 @@ impl Sleep {
     }
 
     fn lend(&self, queue: impl Fn(&mut Lot) -> &mut VecDeque<Arc<Seat>>, seat: &Arc<Seat>) -> Option<usize> {
+        if SPARE_CORES == 0 {
+            // In the models, for which a lock taken in vain is a point more to explore.
+            return None;
+        }
         let mut lot = self.lot.lock();
         let place = queue(&mut lot).iter().position(|other| Arc::ptr_eq(other, seat))?;
         let core = lot.spare.pop().filter(|_| !seeded(Flaw::NothingLent))?;
@@ -253,6 +257,9 @@ impl Sleep {
 
     /// Lends a core to one of the pool's threads: a region waits that only such a thread may run, and has for long.
     pub fn wake_with_spare(&self) -> Woken {
+        if SPARE_CORES == 0 {
+            return Woken::Nobody;
+        }
         let mut lot = self.lot.lock();
         let Some(core) = lot.spare.pop() else { return Woken::Nobody };
         lot.lent += 1;

@@ -4,10 +4,11 @@ use super::closed::Closed;
 use super::line::{Line, What, deadline, hope_for, wait};
 use super::queue_error::{PopTimeoutError, PushError, PushTimeoutError, TooManyDone, TryPopError, TryPushError};
 use super::segments::{Refusal, Segments};
-use crate::primitive::{Flaw, Mutex, const_in_library, seeded};
+use crate::primitive::{BLOCK_ROUNDS, Flaw, Mutex, const_in_library, seeded};
 use crate::seat::with_place;
 use std::fmt;
 use std::iter::FusedIterator;
+use std::mem;
 use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::time::Duration;
 
@@ -396,7 +397,7 @@ impl<T> Queue<T> {
         self.retry(timeout, Location::caller(), Side::Poppers, || self.pop_now())
     }
 
-    /// Does `attempt` as soon as it is not refused, and waits on that side until then.
+    /// Does `attempt`, which has just been refused, as soon as it is not, and waits on that side until then.
     fn retry<R>(
         &self,
         timeout: Option<Duration>,
@@ -406,13 +407,17 @@ impl<T> Queue<T> {
     ) -> Result<R, Refusal> {
         let (what, deadline) = (self.what(at), deadline(timeout));
         let mut late = false;
+        // The caller's own attempt: where nobody hopes, as in the models, no time has passed since.
+        let mut refused_now = BLOCK_ROUNDS == 0;
         with_place(|place| {
             loop {
                 // What is there for the taking soon is worth a short spin.
                 hope_for(|| self.is_promising(side));
-                match attempt() {
-                    Err(Refusal::NotNow) if !late => {}
-                    result => return result,
+                if !mem::take(&mut refused_now) {
+                    match attempt() {
+                        Err(Refusal::NotNow) if !late => {}
+                        result => return result,
+                    }
                 }
                 let call = {
                     let mut waits = self.waits.lock();

@@ -72,6 +72,8 @@ pub enum Bound {
     AtLeast(usize),
     /// As `Default`, but no more than this: for a model that explodes beyond.
     AtMost(usize),
+    /// One fewer than `Default`, and no more than this: for one that takes too long for plain `cargo test` otherwise.
+    Fewer(usize),
 }
 
 impl Bound {
@@ -85,6 +87,7 @@ impl Bound {
             Bound::Default => Some(default()),
             Bound::AtLeast(least) => Some(default().max(least)),
             Bound::AtMost(most) => Some(default().min(most)),
+            Bound::Fewer(most) => Some(default().saturating_sub(1).min(most)),
         }
     }
 }
