@@ -1,9 +1,11 @@
 //! A scope's bag of tasks: those that nobody has begun, and the count of those that have not ended.
 //!
 //! It has two ends under a lock each, so that the thread that spawns and the one that takes seldom meet; tasks move from
-//! the young end to the old one many at a time. All of them can be had at every moment, whichever end they are at.
+//! the young end to the old one many at a time. All of them can be had at every moment, whichever end they are at. The
+//! thread that the scope belongs to spawns without a lock.
 
 use crate::job::JobRef;
+use crate::pile::{Begin, Pile};
 use crate::primitive::{Arc, CachePadded, Flaw, MOVED_AT_ONCE, Mutex, MutexGuard, seeded};
 use crate::seat::Seat;
 use std::collections::VecDeque;
@@ -11,17 +13,20 @@ use std::collections::VecDeque;
 /// Where both locks are held, the old end's is taken first.
 #[derive(Debug)]
 pub struct Bag {
+    /// What the scope's own thread has spawned: taken under the young end's lock.
+    own: CachePadded<Pile>,
     young: CachePadded<Mutex<Young>>,
     old: CachePadded<Mutex<VecDeque<JobRef>>>,
 }
 
 #[derive(Debug)]
 struct Young {
+    own: Begin,
+    /// Tasks that others have spawned, or put back.
     tasks: VecDeque<JobRef>,
-    /// Tasks that have not ended, as far as has been told here, and one for the scope itself.
+    /// Tasks that have not ended, as far as has been told here, and one for the scope itself. Those in the pile since the last
+    /// look there are not counted yet.
     pending: usize,
-    /// An offer of these tasks is in some deque, or in the injector, or about to be put there.
-    offered: bool,
     /// The thread that waits for the scope, and sleeps.
     opener: Option<Arc<Seat>>,
 }
@@ -56,9 +61,9 @@ pub struct Next {
 }
 
 impl Young {
-    /// What is due now that there is a task.
-    fn due(&mut self) -> Due {
-        Due { offer: !std::mem::replace(&mut self.offered, true), opener: self.opener.take() }
+    /// Whether there are tasks at this end, as of the last look into the pile.
+    fn any(&self) -> bool {
+        self.own.len() > 0 || !self.tasks.is_empty()
     }
 
     /// Counts the ends of tasks; tells whether these were the last.
@@ -71,34 +76,92 @@ impl Young {
 impl Bag {
     /// An empty bag, of a scope that has begun.
     pub fn new() -> Self {
-        let young = Young { tasks: VecDeque::new(), pending: 1, offered: false, opener: None };
-        Bag { young: CachePadded::new(Mutex::new(young)), old: CachePadded::new(Mutex::new(VecDeque::new())) }
+        let young = Young { own: Begin::new(), tasks: VecDeque::new(), pending: 1, opener: None };
+        Bag {
+            own: CachePadded::new(Pile::new()),
+            young: CachePadded::new(Mutex::new(young)),
+            old: CachePadded::new(Mutex::new(VecDeque::new())),
+        }
+    }
+
+    /// The young end, with what is in the pile seen and counted.
+    fn young(&self) -> MutexGuard<'_, Young> {
+        let mut young = self.young.lock();
+        self.look(&mut young);
+        young
+    }
+
+    fn look(&self, young: &mut Young) {
+        young.pending += self.own.look(&mut young.own);
     }
 
     /// Both ends; with the old one filled up from the young one if it was empty.
     fn both(&self) -> (MutexGuard<'_, VecDeque<JobRef>>, MutexGuard<'_, Young>) {
         let mut old = self.old.lock();
-        let mut young = self.young.lock();
-        if old.is_empty() {
-            let count = young.tasks.len().div_ceil(2).min(MOVED_AT_ONCE);
-            old.extend(young.tasks.drain(..count));
-        }
+        let mut young = self.young();
+        self.fill(&mut old, &mut young);
         (old, young)
+    }
+
+    fn fill(&self, old: &mut VecDeque<JobRef>, young: &mut Young) {
+        if !old.is_empty() {
+            return;
+        }
+        let count = young.tasks.len().div_ceil(2).min(MOVED_AT_ONCE);
+        old.extend(young.tasks.drain(..count));
+        let count = young.own.len().div_ceil(2).min(MOVED_AT_ONCE);
+        // SAFETY: the lock is held.
+        old.extend((0..count).filter_map(|_| unsafe { self.own.take_oldest(&mut young.own) }));
+    }
+
+    /// What is due now that there is a task.
+    fn due(&self, young: &mut Young) -> Due {
+        Due { offer: !self.own.offer(), opener: young.opener.take() }
     }
 
     /// Adds a task that has not been in the bag, and is pending from now on.
     pub fn add(&self, task: JobRef) -> Due {
-        let mut young = self.young.lock();
-        young.tasks.push_back(task);
+        let mut young = self.young();
         young.pending += 1;
-        young.due()
+        young.tasks.push_back(task);
+        self.due(&mut young)
+    }
+
+    /// The same without a lock. Something is due if so it tells.
+    ///
+    /// # Safety
+    ///
+    /// Only on the thread that the scope belongs to.
+    #[inline]
+    pub unsafe fn add_own(&self, task: JobRef) -> Option<Due> {
+        // SAFETY: the owner, by the contract.
+        if !unsafe { self.own.has_room() } {
+            // SAFETY: as before.
+            unsafe { self.make_room() };
+        }
+        // SAFETY: the owner, and there is room.
+        let offered = unsafe { self.own.push(task) };
+        (!offered).then(|| self.due(&mut self.young()))
+    }
+
+    /// Makes room in the pile.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Bag::add_own`].
+    #[cold]
+    #[inline(never)]
+    unsafe fn make_room(&self) {
+        let young = self.young();
+        // SAFETY: the owner, by the contract, and the lock is held.
+        unsafe { self.own.make_room(&young.own) };
     }
 
     /// Puts a task back.
     pub fn put_back(&self, task: JobRef) -> Due {
-        let mut young = self.young.lock();
+        let mut young = self.young();
         young.tasks.push_back(task);
-        young.due()
+        self.due(&mut young)
     }
 
     /// The thread that waits for the scope is about to sleep: it looks once more, and then is to be called for tasks.
@@ -115,49 +178,69 @@ impl Bag {
     /// it is due when one comes.
     pub fn accept(&self) -> (Option<JobRef>, bool) {
         let (mut old, mut young) = self.both();
-        let task = old.pop_front();
-        let again = !old.is_empty() || !young.tasks.is_empty();
+        let mut task = old.pop_front();
         if seeded(Flaw::OfferClearedLate) {
+            let again = !old.is_empty() || young.any();
             drop((old, young));
-            self.young.lock().offered = again;
-        } else {
-            young.offered = again;
+            let young = self.young();
+            return (task, again || !self.own.withdraw(&young.own));
         }
-        (task, again)
+        loop {
+            if !old.is_empty() || young.any() {
+                self.own.offer();
+                return (task, true);
+            }
+            if self.own.withdraw(&young.own) {
+                return (task, false);
+            }
+            // Something was pushed.
+            self.look(&mut young);
+            if task.is_none() {
+                self.fill(&mut old, &mut young);
+                task = old.pop_front();
+            }
+        }
     }
 
     /// For a thread that stops: what is due if tasks are left.
     pub fn leave(&self) -> Option<Due> {
         let (old, mut young) = self.both();
-        let any = !old.is_empty() || !young.tasks.is_empty();
-        any.then(|| young.due())
+        (!old.is_empty() || young.any()).then(|| self.due(&mut young))
     }
 
     /// Ends an offer that its holder will not use, unless tasks are left; tells whether it did.
     pub fn drop_offer(&self) -> bool {
-        let (old, mut young) = self.both();
-        let any = !old.is_empty() || !young.tasks.is_empty();
-        young.offered &= any;
-        !any
+        let (old, young) = self.both();
+        old.is_empty() && !young.any() && self.own.withdraw(&young.own)
     }
 
     /// Whether an offer is made.
     pub fn is_offered(&self) -> bool {
-        self.young.lock().offered
+        self.own.is_offered()
     }
 
     /// The next task at that end, or else at the other. `ended` tasks have ended on this thread since it last told.
-    pub fn next(&self, end: End, ended: usize) -> Next {
+    ///
+    /// # Safety
+    ///
+    /// At the young end only on the thread that the scope belongs to.
+    pub unsafe fn next(&self, end: End, ended: usize) -> Next {
         match end {
-            End::Young => self.next_young(ended),
+            // SAFETY: the owner, by the contract.
+            End::Young => unsafe { self.next_young(ended) },
             End::Old => self.next_old(ended),
         }
     }
 
-    fn next_young(&self, ended: usize) -> Next {
+    /// # Safety
+    ///
+    /// Only on the thread that the scope belongs to.
+    unsafe fn next_young(&self, ended: usize) -> Next {
         let (task, over) = {
-            let mut young = self.young.lock();
-            (young.tasks.pop_back(), young.count_ended(ended))
+            let mut young = self.young();
+            // SAFETY: the owner, by the contract, and the lock is held.
+            let own = unsafe { self.own.take_youngest(&mut young.own) };
+            (own.or_else(|| young.tasks.pop_back()), young.count_ended(ended))
         };
         // What is over has no tasks left.
         let task = if over { None } else { task.or_else(|| self.old.lock().pop_back()) };
@@ -178,6 +261,6 @@ impl Bag {
     /// Counts tasks that have ended, or the scope itself. If that was the last, tells so: the caller, and nobody else, ends
     /// the scope.
     pub fn count_ended(&self, ended: usize) -> bool {
-        self.young.lock().count_ended(ended)
+        self.young().count_ended(ended)
     }
 }

@@ -32,6 +32,7 @@ mod limited;
 mod loops;
 mod map;
 mod options;
+mod pile;
 mod pool;
 mod primitive;
 mod progress;
@@ -87,7 +88,7 @@ pub mod internals {
         )*};
     }
     open!(
-        bag, blocking, cancel, core, deque, error, fork, job, join, latch, map, primitive, registry, scope, seat, slab,
-        sleep, spawn, stand_in, sync, task, thread, wait, window, worker
+        bag, blocking, cancel, core, deque, error, fork, job, join, latch, map, pile, primitive, registry, scope, seat,
+        slab, sleep, spawn, stand_in, sync, task, thread, wait, window, worker
     );
 }

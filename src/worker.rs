@@ -8,7 +8,6 @@ use crate::registry::Registry;
 use crate::seat::{Grant, Place, with_place};
 use std::cell::Cell;
 use std::ptr;
-use std::time::Duration;
 
 thread_cell! {
     /// The worker that this thread is at the moment, if it is one and holds a core.
@@ -283,7 +282,7 @@ fn settle_at(place: &Place) {
         Entry::workers().filter(|_| !seeded(Flaw::WaitsHoldingCores)).for_each(Worker::give_core);
         sleep
             .take_back(place.seat())
-            .unwrap_or_else(|| wait_for_core(place, STARVED_AFTER, || sleep.borrow(place.seat())))
+            .unwrap_or_else(|granted| wait_for_core(place, granted, || sleep.borrow(place.seat())))
     });
     worker.hold(core);
 }
@@ -300,20 +299,21 @@ pub fn try_settle() -> bool {
     core.inspect(|&core| worker.hold(core)).is_some()
 }
 
-/// Waits for a core to be granted, and after a while asks for one beyond the pool's own.
-pub fn wait_for_core(place: &Place, patience: Duration, borrow: impl Fn() -> Option<usize>) -> usize {
-    let mut since = Tick::now();
+/// Waits for a core to be granted, and asks for one beyond the pool's own if none has been to be had for a while. The last
+/// one was at `since`.
+fn wait_for_core(place: &Place, mut since: Tick, borrow: impl Fn() -> Option<usize>) -> usize {
     loop {
-        match place.take_grant() {
-            Some(Grant::Core(core)) => return core,
-            Some(Grant::Exit) => unreachable!("a pool does not end while a thread of its is away"),
-            None => place.park_timeout(patience),
-        }
-        if !Tick::now().within(since, patience) {
+        let now = Tick::now();
+        if !now.within(since, STARVED_AFTER) {
             if let Some(core) = borrow() {
                 return core;
             }
-            since = Tick::now();
+            since = now;
+        }
+        match place.take_grant() {
+            Some(Grant::Core(core)) => return core,
+            Some(Grant::Exit) => unreachable!("a pool does not end while a thread of its is away"),
+            None => place.park_timeout(STARVED_AFTER),
         }
     }
 }

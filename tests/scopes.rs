@@ -164,6 +164,26 @@ fn used_by_threads_from_outside() {
     });
 }
 
+/// The scope's own thread spawns as the worker that it was, and from a region of another pool.
+#[test]
+fn used_within_another_pool() {
+    let other = Pool::new(1).expect("a pool");
+    at_cores(|pool| {
+        let sum = AtomicU64::new(0);
+        pool.scope(|s| {
+            let add = |n: u64| {
+                let sum = &sum;
+                s.spawn(move || sum.fetch_add(n, Ordering::Relaxed));
+            };
+            for n in 0..1_000 {
+                add(n);
+                other.install(|| add(1_000 + n));
+            }
+        });
+        assert_eq!(sum.into_inner(), 2_000 * 1_999 / 2);
+    });
+}
+
 /// The scope is over when its last task is, wherever its body ended.
 #[test]
 fn outlives_its_body() {

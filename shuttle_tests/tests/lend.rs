@@ -73,6 +73,10 @@ fn locks_of_the_user() {
 fn mistakes_are_found() {
     find_all(
         "mistakes_are_found",
-        &[endless(Flaw::NothingLent, 4000, locks), deadlock(Flaw::LentCoreStaysLent, 4000, locks)],
+        &[
+            endless(Flaw::NothingLent, 4000, locks),
+            deadlock(Flaw::BorrowerStaysListed, 4000, locks),
+            deadlock(Flaw::LentCoreStaysLent, 4000, locks),
+        ],
     );
 }

@@ -35,7 +35,7 @@ pub const WAIT_ROUNDS: u32 = 2;
 pub const KEEP_CORE: Option<Duration> = Some(Duration::from_micros(100));
 /// Cores beyond its own that a pool may lend to threads that would else wait for ever: enough for those of a program.
 pub const SPARE_CORES: usize = 8;
-/// How long a thread in the middle of something waits for a core before it is lent one: as in the library.
+/// How long no core has been to be had when a thread in the middle of something is lent one: as in the library.
 pub const STARVED_AFTER: Duration = Duration::from_millis(1);
 /// The same for an outside caller.
 pub const CALLER_STARVED_AFTER: Duration = Duration::from_millis(10);

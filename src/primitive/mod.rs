@@ -134,6 +134,12 @@ pub enum Flaw {
     EndsUntold,
     /// Who consumed a scope's offer says so only after the look at the queue.
     OfferClearedLate,
+    /// Who consumed a scope's offer says so without a look at what has been pushed meanwhile.
+    OfferClearedBlind,
+    /// A scope's own thread pushes a task without publishing it: a relaxed addition.
+    PushRelaxed,
+    /// A scope's own thread pushes into slots from which nobody has taken yet.
+    SlotReusedEarly,
     /// Who consumed a scope's offer and left tasks does not offer them again.
     OfferNotRepeated,
     /// A scope's offer is cancelled like a task, though tasks are left.
@@ -148,6 +154,8 @@ pub enum Flaw {
     WatcherForgotten,
     /// No core is ever lent.
     NothingLent,
+    /// A thread that is lent a core stays listed as waiting for one.
+    BorrowerStaysListed,
     /// A lent core that comes back stays counted as lent.
     LentCoreStaysLent,
     /// A thread whose nap ends with a core stays listed as asleep.

@@ -12,6 +12,8 @@ pub use raw::thread::yield_now;
 pub use raw::thread::yield_now as spin_loop;
 pub use std::sync::OnceLock;
 
+/// Slots in the first ring of a scope's pile; a power of two.
+pub const FIRST_RING: usize = 2;
 /// Tasks that move from the young end of a scope's bag to the old one at once.
 pub const MOVED_AT_ONCE: usize = 2;
 /// Bytes of a chunk of memory for tasks; the models' atomics are large.
@@ -56,6 +58,11 @@ pub fn back_off(_round: u32) {
 
 /// Lets another thread run.
 pub fn pause(_round: u32) {
+    yield_now();
+}
+
+/// The same.
+pub fn pause_for_lock(_round: u32) {
     yield_now();
 }
 

@@ -19,6 +19,8 @@ pub use std::thread::yield_now;
 pub const PRIVATE_CAPACITY: usize = 256;
 /// Oldest forks that a worker keeps shared ahead of need.
 pub const RESERVE: usize = 4;
+/// Slots in the first ring of a scope's pile; a power of two.
+pub const FIRST_RING: usize = 8;
 /// Tasks that move from the young end of a scope's bag to the old one at once.
 pub const MOVED_AT_ONCE: usize = 64;
 /// Bytes of a chunk of memory for tasks.
@@ -37,9 +39,9 @@ pub const WAIT_ROUNDS: u32 = 48;
 pub const KEEP_CORE: Option<Duration> = Some(Duration::from_micros(100));
 /// Cores beyond its own that a pool may lend to threads that would else wait for ever.
 pub const SPARE_CORES: usize = 64;
-/// How long a thread in the middle of something waits for a core before it is lent one.
+/// How long no core has been to be had when a thread in the middle of something is lent one.
 pub const STARVED_AFTER: Duration = Duration::from_micros(100);
-/// The same for an outside caller, which is less urgent: mostly the cores are just busy.
+/// How long an outside caller waits before it is lent one, which is less urgent: mostly the cores are just busy.
 pub const CALLER_STARVED_AFTER: Duration = Duration::from_millis(10);
 /// Useless wakes in a row after which waking becomes lazy.
 pub const PATIENCE: u32 = 3;
@@ -51,7 +53,7 @@ pub const WAITS_NOTED: bool = true;
 /// Rounds of looking at an awaited answer before the thread gives up its core and blocks.
 pub const BLOCK_ROUNDS: u32 = 10;
 /// The same for a lock that is not free.
-pub const LOCK_ROUNDS: u32 = 16;
+pub const LOCK_ROUNDS: u32 = 8;
 
 /// Whether that mistake is built in: never.
 #[inline(always)]
@@ -83,6 +85,17 @@ pub fn pause(round: u32) {
         (0..1 << round).for_each(|_| spin_loop());
     } else {
         yield_now();
+    }
+}
+
+/// The same before another look at a lock, where a look takes the cache line from whoever has the lock, who needs it again
+/// at once: 16, 32 and 64 pauses, and from then on until others have had four chances to run.
+#[inline]
+pub fn pause_for_lock(round: u32) {
+    if round < 3 {
+        (0..16 << round).for_each(|_| spin_loop());
+    } else {
+        (0..4).for_each(|_| yield_now());
     }
 }
 

@@ -1,6 +1,6 @@
 //! Who has a core and who waits, as a plain struct: the logic of [`Sleep`](super::Sleep), whose lock it lies under.
 
-use crate::primitive::{Arc, Flaw, SPARE_CORES, seeded};
+use crate::primitive::{Arc, Flaw, SPARE_CORES, Tick, seeded};
 use crate::seat::{Grant, Seat};
 use std::collections::VecDeque;
 use std::fmt;
@@ -28,6 +28,8 @@ pub struct Lot {
     pub away: usize,
     /// How often a core has been given up, by whomever.
     pub gives: u64,
+    /// When one was to be had last, and was granted to a thread that waited for it, or for work.
+    pub granted: Tick,
     /// Threads of the pool that are alive, the most there were at once, and the most there may be.
     pub threads: usize,
     pub peak: usize,
@@ -84,6 +86,7 @@ impl Lot {
             stand_ins: VecDeque::new(),
             away: 0,
             gives: 0,
+            granted: Tick::now(),
             threads: 0,
             peak: 0,
             max_threads,
@@ -116,6 +119,11 @@ impl Lot {
         if nobody && !self.can_grow() { 0 } else { self.idle.len() }
     }
 
+    fn grant(&mut self, seat: &Seat, core: usize) {
+        self.granted = Tick::now();
+        seat.grant(Grant::Core(core));
+    }
+
     /// A core for the next thread in the middle of something; for an outside caller, if the pool has no thread to spare
     /// that would run its region; or for nobody.
     pub fn pass_on(&mut self, core: usize) {
@@ -123,7 +131,7 @@ impl Lot {
         if !seeded(Flaw::GiveIgnoresResuming)
             && let Some(seat) = self.resuming.pop_front()
         {
-            seat.grant(Grant::Core(core));
+            self.grant(&seat, core);
         } else if core >= self.cores {
             self.lent -= usize::from(!seeded(Flaw::LentCoreStaysLent));
             self.spare.push(core);
@@ -136,7 +144,7 @@ impl Lot {
             && !self.can_grow()
             && let Some(seat) = self.callers.pop_front()
         {
-            seat.grant(Grant::Core(core));
+            self.grant(&seat, core);
         } else {
             self.idle.push(core);
         }
@@ -148,11 +156,12 @@ impl Lot {
         if let Some(seat) = self.standby.pop() {
             let napped = self.napper.take_if(|napper| Arc::ptr_eq(napper, &seat)).is_some();
             searches(napped);
-            seat.grant(Grant::Core(core));
+            self.grant(&seat, core);
             return Woken::Somebody;
         }
         if self.can_grow() {
             searches(false);
+            self.granted = Tick::now();
             self.threads += 1;
             self.peak = self.peak.max(self.threads);
             return Woken::StartThread(core);
@@ -163,7 +172,7 @@ impl Lot {
         });
         match from_outside {
             Some(seat) => {
-                seat.grant(Grant::Core(core));
+                self.grant(&seat, core);
                 Woken::Somebody
             }
             None => Woken::Nobody,

@@ -9,7 +9,9 @@ mod lot;
 
 pub use lot::Woken;
 
-use crate::primitive::{Arc, AtomicBool, AtomicUsize, Flaw, Mutex, Ordering, PATIENCE, SPARE_CORES, fence, seeded};
+use crate::primitive::{
+    Arc, AtomicBool, AtomicUsize, Flaw, Mutex, Ordering, PATIENCE, SPARE_CORES, Tick, fence, seeded,
+};
 
 use crate::seat::{Grant, Seat};
 use lot::Lot;
@@ -97,7 +99,9 @@ impl Sleep {
         let mut lot = self.lot.lock();
         let place = queue(&mut lot).iter().position(|other| Arc::ptr_eq(other, seat))?;
         let core = lot.spare.pop().filter(|_| !seeded(Flaw::NothingLent))?;
-        queue(&mut lot).remove(place);
+        if !seeded(Flaw::BorrowerStaysListed) {
+            queue(&mut lot).remove(place);
+        }
         lot.lent += 1;
         self.refresh(&lot);
         Some(core)
@@ -155,12 +159,13 @@ impl Sleep {
         core
     }
 
-    /// A core for a thread that was away: at once, or else by a grant to `seat`, ahead of anything new.
-    pub fn take_back(&self, seat: &Arc<Seat>) -> Option<usize> {
+    /// A core for a thread that was away: at once, or else by a grant to `seat`, ahead of anything new. The error tells when
+    /// one was to be had last.
+    pub fn take_back(&self, seat: &Arc<Seat>) -> Result<usize, Tick> {
         let mut lot = self.lot.lock();
         lot.away -= 1;
-        let core = lot.idle.pop();
-        if core.is_none() {
+        let core = lot.idle.pop().ok_or(lot.granted);
+        if core.is_err() {
             lot.resuming.push_back(Arc::clone(seat));
         }
         self.refresh(&lot);

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 /// A value that one thread at a time may use.
 ///
-/// A thread that finds it locked looks again for about a microsecond, then gives its core to others and blocks; it has a
+/// A thread that finds it locked looks again for about ten microseconds, then gives its core to others and blocks; it has a
 /// core again when it goes on. So a task that waits for a lock never keeps its pool from working, and a lock may be held
 /// across [`join`](crate::join) and the like: what a thread runs while it waits there is part of what it waits for.
 ///

@@ -21,8 +21,9 @@ pub const LINES: &[Line] = &[
         name: "semaphore",
         work: "take a permit, give it back, 1 thread",
         bars: &[
-            Bar::at_most(0.5, "purloin's time over tokio's"),
-            Bar::at_most(1.3, "purloin's time over a parking_lot lock"),
+            Bar::at_most(0.5, "purloin's acquire over tokio's acquire().await"),
+            Bar::beside("purloin's try_acquire over tokio's"),
+            Bar::at_most(1.3, "purloin's acquire over a parking_lot lock"),
         ],
         run: uncontended,
     },
@@ -60,8 +61,14 @@ trait Permits: Send + Sync + 'static {
 
     fn new() -> Self;
 
-    /// Waits for the permit, if need be, takes it and gives it back.
+    /// Waits for the permit, if need be, takes it and gives it back: in whichever way is the fastest.
     fn turn(&self);
+
+    /// The same, in the way that waits if need be, where there is no need.
+    fn acquire(&self);
+
+    /// Takes the permit, which is there, in the way that never waits, and gives it back.
+    fn try_acquire(&self);
 }
 
 impl Permits for purloin::sync::Semaphore {
@@ -73,7 +80,17 @@ impl Permits for purloin::sync::Semaphore {
 
     #[inline(always)]
     fn turn(&self) {
+        Permits::acquire(self);
+    }
+
+    #[inline(always)]
+    fn acquire(&self) {
         drop(self.acquire(1).expect("nobody closes it"));
+    }
+
+    #[inline(always)]
+    fn try_acquire(&self) {
+        drop(self.try_acquire(1).expect("it is there"));
     }
 }
 
@@ -88,6 +105,20 @@ impl Permits for tokio::sync::Semaphore {
     #[inline(always)]
     fn turn(&self) {
         drop(self.try_acquire().unwrap_or_else(|_| block_on(self.acquire()).expect("nobody closes it")));
+    }
+
+    /// `acquire().await`, without the task around it: the future is ready when it is polled for the first time.
+    #[inline(always)]
+    fn acquire(&self) {
+        match pin!(self.acquire()).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(permit) => drop(permit.expect("nobody closes it")),
+            Poll::Pending => unreachable!("nobody else takes it"),
+        }
+    }
+
+    #[inline(always)]
+    fn try_acquire(&self) {
+        drop(self.try_acquire().expect("it is there"));
     }
 }
 
@@ -141,8 +172,9 @@ async fn polled_turns(window: Arc<Window>, permits: Arc<tokio::sync::Semaphore>)
 
 fn uncontended(options: Options) -> Figures {
     fn enter<P: Permits>(contest: &mut Contest<'_>, times: usize) {
-        let permits = P::new();
-        contest.enter(P::NAME, move || alone(times, || black_box(&permits).turn()));
+        let (permits, tried) = (P::new(), P::new());
+        contest.enter(P::NAME, move || alone(times, || Permits::acquire(black_box(&permits))));
+        contest.enter(format!("{}, tried", P::NAME), move || alone(times, || Permits::try_acquire(black_box(&tried))));
     }
     let times = options.size(1_000_000, 1_000);
     let mut contest = Contest::new(options);
@@ -163,7 +195,11 @@ fn uncontended(options: Options) -> Figures {
         })
     });
     let outcome = contest.hold();
-    let values = vec![outcome.ratio("purloin", "tokio"), outcome.ratio("purloin", "parking_lot")];
+    let values = vec![
+        outcome.ratio("purloin", "tokio"),
+        outcome.ratio("purloin, tried", "tokio, tried"),
+        outcome.ratio("purloin", "parking_lot"),
+    ];
     Figures { unit: "ns", outcome, values }
 }
 

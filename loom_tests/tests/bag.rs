@@ -1,0 +1,204 @@
+//! A scope's bag: its own thread pushes without a lock while a thread with an offer takes. Each task is had once, and what
+//! is left is offered.
+//!
+//! Checked under loom's model, in both role orders.
+
+mod common;
+
+use common::{Bound, Witness, check, fails_with};
+use loom::thread;
+use purloin_loom::internals::bag::{Bag, End};
+use purloin_loom::internals::job::{Helped, Job, JobRef, Kind};
+use purloin_loom::internals::primitive::{Flaw, UnsafeCell, with_flaw};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+const OWNER: usize = 0;
+const THIEF: usize = 1;
+const BOTH: [usize; 2] = [OWNER, THIEF];
+
+/// Of these the first is there, and offered, before the thief comes.
+const TASKS: usize = 4;
+
+static KIND: Kind = Kind { run: |_| true, help: |_, _| Helped::Refused, unmoor: |job| job, cancel: |_| None };
+
+/// A task that nobody runs: it is had, and read.
+#[repr(C)]
+struct Numbered {
+    job: Job,
+    number: UnsafeCell<usize>,
+    had: AtomicUsize,
+}
+
+/// What both sides know. All but the bag is unseen by loom.
+struct Stage {
+    bag: Bag,
+    tasks: [Numbered; TASKS],
+    /// Offers made and not accepted.
+    offers: AtomicUsize,
+}
+
+// SAFETY: shared as in the library; loom checks the cells.
+unsafe impl Send for Stage {}
+// SAFETY: as above.
+unsafe impl Sync for Stage {}
+
+impl Stage {
+    fn new() -> Arc<Self> {
+        let task = |_| Numbered { job: Job { kind: &KIND }, number: UnsafeCell::new(0), had: AtomicUsize::new(0) };
+        Arc::new(Stage { bag: Bag::new(), tasks: std::array::from_fn(task), offers: AtomicUsize::new(0) })
+    }
+
+    /// Pushes a task; tells whether an offer was due. Only for the owner.
+    fn push(&self, index: usize) -> bool {
+        let task = &self.tasks[index];
+        // SAFETY: nobody else has it yet.
+        task.number.with_mut(|number| unsafe { *number = index + 1 });
+        // SAFETY: it outlives the model's threads.
+        let entry = unsafe { JobRef::new((&raw const *task).cast()) };
+        // SAFETY: the owner.
+        let due = unsafe { self.bag.add_own(entry) };
+        let offer = due.is_some_and(|due| due.offer);
+        self.offers.fetch_add(usize::from(offer), Relaxed);
+        offer
+    }
+
+    fn have(&self, entry: JobRef) {
+        // SAFETY: alive, and of this type.
+        let task = unsafe { &*entry.cast::<Numbered>() };
+        // SAFETY: loom checks that it was written before.
+        let number = task.number.with(|number| unsafe { *number });
+        let index = self.tasks.iter().position(|other| std::ptr::eq(other, task)).expect("a task of this model");
+        assert_eq!(number, index + 1);
+        assert_eq!(task.had.fetch_add(1, Relaxed), 0, "taken twice");
+    }
+
+    /// Accepts offers as long as it makes the next; tells how many tasks it had.
+    fn accept_all(&self) -> usize {
+        let mut had = 0;
+        loop {
+            self.offers.fetch_sub(1, Relaxed);
+            let (task, more) = self.bag.accept();
+            if let Some(task) = task {
+                self.have(task);
+                had += 1;
+            }
+            if !more {
+                return had;
+            }
+            self.offers.fetch_add(1, Relaxed);
+        }
+    }
+
+    fn had(&self) -> usize {
+        self.tasks.iter().map(|task| task.had.load(Relaxed)).sum()
+    }
+
+    /// After both roles.
+    fn check(&self) {
+        let offers = self.offers.load(Relaxed);
+        assert_eq!(self.bag.is_offered(), offers == 1, "noted otherwise than offered");
+        assert!(self.had() == TASKS || offers == 1, "a task lacks an offer");
+        // SAFETY: the old end is for all.
+        while let Some(task) = unsafe { self.bag.next(End::Old, 0) }.task {
+            self.have(task);
+        }
+        assert_eq!(self.had(), TASKS, "a task was lost");
+        assert!(!self.bag.count_ended(TASKS), "over before the scope itself");
+        assert!(self.bag.count_ended(1), "a task was not counted");
+    }
+}
+
+struct Witnesses {
+    all: Witness,
+    offered_again: Witness,
+    left: Witness,
+}
+
+static SEEN: Witnesses = Witnesses {
+    all: Witness::new("the thief took all tasks"),
+    offered_again: Witness::new("an offer was due for a later task"),
+    left: Witness::new("the thief left tasks, which an offer is for"),
+};
+
+/// The owner pushes three more tasks; takes the youngest in between, if it is to.
+fn race(main: usize, takes: bool) {
+    let stage = Stage::new();
+    assert!(stage.push(0));
+    let owner = {
+        let stage = Arc::clone(&stage);
+        move || {
+            let mut again = stage.push(1);
+            again |= stage.push(2);
+            if takes {
+                // SAFETY: the owner.
+                if let Some(task) = unsafe { stage.bag.next(End::Young, 0) }.task {
+                    stage.have(task);
+                }
+            }
+            again |= stage.push(3);
+            SEEN.offered_again.hit_if(again);
+        }
+    };
+    let thief = {
+        let stage = Arc::clone(&stage);
+        move || {
+            let had = stage.accept_all();
+            SEEN.all.hit_if(had == TASKS);
+        }
+    };
+    if main == OWNER {
+        let other = thread::spawn(thief);
+        owner();
+        other.join().unwrap();
+    } else {
+        let other = thread::spawn(owner);
+        thief();
+        other.join().unwrap();
+    }
+    SEEN.left.hit_if(stage.had() < TASKS);
+    stage.check();
+}
+
+#[test]
+fn what_is_left_is_offered() {
+    for main in BOTH {
+        for takes in [false, true] {
+            check("pushed without a lock", Bound::Default, move || race(main, takes)).at_least(20);
+        }
+    }
+    SEEN.all.assert_seen();
+    SEEN.offered_again.assert_seen();
+    SEEN.left.assert_seen();
+}
+
+/// A message for each of both role orders.
+fn finds(flaw: Flaw, messages: [&str; 2]) {
+    for (main, message) in BOTH.into_iter().zip(messages) {
+        println!("{flaw:?}, main thread: {main}");
+        fails_with(message, || {
+            with_flaw(flaw, || {
+                check("pushed without a lock: seeded flaw", Bound::Default, move || race(main, false));
+            });
+        });
+    }
+}
+
+/// Seeded: who has used the offer up withdraws it though a task has come since.
+#[test]
+fn a_blind_withdrawal_is_found() {
+    finds(Flaw::OfferClearedBlind, ["a task lacks an offer"; 2]);
+}
+
+/// Seeded: a push that publishes nothing.
+#[test]
+fn a_relaxed_push_is_found() {
+    finds(Flaw::PushRelaxed, ["Causality violation"; 2]);
+}
+
+/// Seeded: a slot is written again while its task is still to be had.
+#[test]
+fn a_slot_reused_early_is_found() {
+    // The write meets the read, or the task that was there is not the one that was pushed there.
+    finds(Flaw::SlotReusedEarly, ["Causality violation", "taken twice"]);
+}
