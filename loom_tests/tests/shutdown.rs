@@ -13,7 +13,7 @@ use purloin_loom::internals::join::join_on;
 use purloin_loom::internals::primitive::{Arc, Flaw};
 use purloin_loom::internals::registry::Registry;
 use purloin_loom::internals::scope::scope_on;
-use purloin_loom::internals::seat::with_place;
+use purloin_loom::internals::seat::{Place, with_place};
 use purloin_loom::internals::spawn::spawn_in;
 use purloin_loom::internals::thread::{in_pool, run_thread};
 use purloin_loom::internals::worker::{Worker, without_core};
@@ -107,9 +107,12 @@ impl Drop for RunsRegion {
     }
 }
 
+/// The pool's last thread finds nothing to do, and goes to sleep.
+type Rests = fn(&Registry, usize, &Place);
+
 /// A task comes when the pool's last thread has found nothing to do, and is cancelled by it or by its spawner: what the task
 /// holds uses the pool when it is dropped, with a core that is given back.
-fn region_of_a_sleeper(main: usize, seen: Seen) {
+fn region_of(main: usize, seen: Seen, rests: Rests) {
     let (registry, mut places) = registry(1, 1);
     let place = places.remove(0);
     let core = busy(&registry, &place);
@@ -117,7 +120,7 @@ fn region_of_a_sleeper(main: usize, seen: Seen) {
         let pool = Arc::clone(&registry);
         role(move || {
             pool.close();
-            Worker::enter(&pool, core, |worker| worker.work(None)).rest(&pool, &place);
+            rests(&pool, core, &place);
             run_thread(pool, place, None, 0);
         })
     };
@@ -130,6 +133,19 @@ fn region_of_a_sleeper(main: usize, seen: Seen) {
     play(main, vec![last, spawner]);
     assert_eq!(registry.sleep.standstill(), None, "somebody is away who is not there");
     assert_eq!(registry.sleep.try_take(), Some(0), "the core was not given back");
+}
+
+fn region_of_a_sleeper(main: usize, seen: Seen) {
+    region_of(main, seen, |pool, core, place| {
+        Worker::enter(pool, core, |worker| worker.work(None)).rest(pool, place);
+    });
+}
+
+/// The thread sleeps while it is a worker still, which has no core and is not counted as away.
+fn region_of_a_worker(main: usize, seen: Seen) {
+    region_of(main, seen, |pool, core, place| {
+        Worker::enter(pool, core, |worker| worker.work(None).rest(pool, place));
+    });
 }
 
 #[test]
@@ -318,6 +334,13 @@ const CASES: &[Case] = &[
         bound: BOUND,
         mains: &[0, 1, 2],
         model: spawn_and_close,
+    },
+    Case {
+        flaw: Flaw::OfTheUser,
+        message: "attempt to subtract with overflow",
+        bound: Bound::AtLeast(3),
+        mains: &[0, 1],
+        model: region_of_a_worker,
     },
     deadlock(Flaw::WatcherForgotten, &[0, 1, 2], watchers),
     deadlock(Flaw::EndsWhileAway, &[0, 1], away),

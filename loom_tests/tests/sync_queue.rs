@@ -108,6 +108,116 @@ fn a_segment_is_used_again() {
     explore("queue: on to the next", Bound::AtLeast(3), 40, &[0, 1], outcomes, on_to_the_next);
 }
 
+/// One thread goes on to the next segment, for which the same memory may do, and another puts its value there, too, while a
+/// third takes the last value of the segment before.
+fn two_on_the_next(main: usize, seen: Seen) {
+    let queue = Arc::new(Queue::unbounded());
+    before(|| {
+        assert!(queue.push(0).is_ok() && queue.push(1).is_ok());
+        assert_eq!(queue.pop(), Ok(0));
+    });
+    let mut roles: Vec<Role> = [2, 3]
+        .map(|n| {
+            let queue = Arc::clone(&queue);
+            role(move || assert!(queue.push(n).is_ok()))
+        })
+        .into();
+    let popper = Arc::clone(&queue);
+    roles.push(role(move || assert_eq!(popper.pop(), Ok(1))));
+    play(main, roles);
+    let left = [queue.pop(), queue.pop()];
+    assert!(left == [Ok(2), Ok(3)] || left == [Ok(3), Ok(2)], "{left:?} was left");
+    seen[usize::from(left[0] == Ok(3))].hit();
+    assert!(queue.is_empty());
+}
+
+#[test]
+fn a_segment_is_everybodys() {
+    let outcomes = &["the first pushed before the second", "the second before the first"];
+    explore("queue: two on the next", BOUND_OF_LONG, 50, &[0, 2], outcomes, two_on_the_next);
+}
+
+/// One thread pushes the last value of a segment, another pops it, and a third goes on to the next and fills that, too. It has
+/// seen nothing of the value but where the ends are.
+fn beyond_others(main: usize, seen: Seen) {
+    let queue = used(Queue::unbounded(), 9);
+    let pusher = {
+        let queue = Arc::clone(&queue);
+        role(move || assert!(queue.push(0).is_ok()))
+    };
+    let popper = {
+        let queue = Arc::clone(&queue);
+        role(move || match queue.try_pop() {
+            Ok(value) => seen[0].hit_if(value == 0),
+            Err(_) => seen[1].hit(),
+        })
+    };
+    let other = {
+        let queue = Arc::clone(&queue);
+        role(move || (1..3).for_each(|n| assert!(queue.push(n).is_ok())))
+    };
+    play(main, vec![pusher, popper, other]);
+}
+
+#[test]
+fn a_value_is_read_before_its_memory_is_used() {
+    let outcomes = &["the value was popped", "nothing was there"];
+    explore("queue: beyond others", BOUND_OF_LONG, 50, &[0, 1, 2], outcomes, beyond_others);
+}
+
+/// A thread finds the queue full, while another pops, pushes and pops: there is room in the end, whatever it has seen of that.
+fn room_at_last(main: usize, seen: Seen) {
+    let queue = Arc::new(Queue::bounded(1));
+    before(|| assert!(queue.push(0).is_ok()));
+    let pusher = {
+        let queue = Arc::clone(&queue);
+        role(move || assert!(queue.push(1).is_ok()))
+    };
+    let other = {
+        let queue = Arc::clone(&queue);
+        role(move || {
+            assert_eq!(queue.pop(), Ok(0));
+            let pushed = queue.try_push(2).is_ok();
+            seen[usize::from(pushed)].hit();
+            assert!(queue.try_pop().is_ok());
+        })
+    };
+    play(main, vec![pusher, other]);
+}
+
+#[test]
+fn room_is_seen() {
+    let outcomes = &["the first was before", "the other was faster"];
+    explore("queue: room at last", BOUND_OF_LONG, 20, &[0, 1], outcomes, room_at_last);
+}
+
+/// One thread looks how many values there are while another pushes one and pops it.
+fn looked_at(main: usize, seen: Seen) {
+    let queue = used(Queue::unbounded(), 9);
+    let looker = {
+        let queue = Arc::clone(&queue);
+        role(move || {
+            let length = queue.len();
+            assert!(length <= 1, "{length} values were seen where there was one at most");
+            seen[length].hit();
+        })
+    };
+    let other = {
+        let queue = Arc::clone(&queue);
+        role(move || {
+            assert!(queue.push(0).is_ok());
+            assert_eq!(queue.pop(), Ok(0));
+        })
+    };
+    play(main, vec![looker, other]);
+}
+
+#[test]
+fn a_length_is_never_negative() {
+    let outcomes = &["no value was there", "one was there"];
+    explore("queue: looked at", Bound::Unbounded, 5, &[0, 1], outcomes, looked_at);
+}
+
 /// Two threads pop one value each, and a third pushes both.
 fn two_poppers(main: usize, seen: Seen) {
     let queue = used(Queue::unbounded(), 9);

@@ -264,15 +264,13 @@ impl<T> Segments<T> {
     pub fn take(&self) -> Result<(T, bool), Refusal> {
         let mut round = 0;
         loop {
-            // Acquire pairs with the Release of the exchange below: who sees where the head is sees that the tail is not
-            // before it.
-            let word = self.head.word.load(Ordering::Acquire);
+            let word = self.head.word.load(Ordering::Relaxed);
             let index = index_of(word);
             let slot = self.head.segment().map(|segment| segment.slot(index));
             match slot.filter(|slot| slot.holds(index)) {
                 Some(slot) => {
-                    // Release pairs with the Acquire above and in `extend`. If this does not fail, no other thread has
-                    // claimed the value, and so it is still there.
+                    // Release pairs with the Acquire of those who compare the head with something else, as in `extend` and
+                    // `len`. If this does not fail, no other thread has claimed the value, and so it is still there.
                     let (head, next) = (&self.head.word, word.wrapping_add(STEP));
                     if head.compare_exchange_weak(word, next, Ordering::Release, Ordering::Relaxed).is_ok() {
                         return Ok((slot.take(), word & AWAITED != 0));
@@ -297,8 +295,12 @@ impl<T> Segments<T> {
             pause(round);
             return Ok(());
         }
-        // If there is none, others have gone far beyond that index.
-        self.all.lock().find(first).inspect(|&segment| self.head.move_to(segment));
+        let segment = self.all.lock().find(first);
+        match segment {
+            Some(segment) => self.head.move_to(segment),
+            // Others have gone far beyond that index, or it was the tail that was seen where it was long ago.
+            None => pause(round),
+        }
         Ok(())
     }
 
@@ -332,8 +334,7 @@ impl<T> Segments<T> {
 
     /// Says in the tail that somebody waits for a value, if there is none and may yet be one.
     pub fn await_value(&self) -> bool {
-        // Acquire: as in `take`.
-        let head = index_of(self.head.word.load(Ordering::Acquire));
+        let head = index_of(self.head.word.load(Ordering::Relaxed));
         let tail = self.tail.word.load(Ordering::Relaxed);
         if seeded(Flaw::EntersUnlooked) {
             self.tail.word.fetch_or(AWAITED, Ordering::Relaxed);
@@ -348,6 +349,7 @@ impl<T> Segments<T> {
 
     /// Says in the head that somebody waits for room, if there is none and may yet be some.
     pub fn await_room(&self) -> bool {
+        // Acquire pairs with the Release in `take`: the tail is not seen before the head, which would look full.
         let head = self.head.word.load(Ordering::Acquire);
         let tail = self.tail.word.load(Ordering::Relaxed);
         if seeded(Flaw::EntersUnlooked) {
@@ -384,7 +386,7 @@ impl<T> Segments<T> {
 
     /// How many values there are.
     pub fn len(&self) -> usize {
-        // Acquire: as in `take`, so that this is not negative.
+        // Acquire pairs with the Release in `take`: the tail is not seen before the head, so this is not negative.
         let head = index_of(self.head.word.load(Ordering::Acquire));
         let tail = index_of(self.tail.word.load(Ordering::Relaxed));
         tail.wrapping_sub(head).min(self.capacity) / STEP
