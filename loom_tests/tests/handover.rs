@@ -18,8 +18,8 @@ use purloin_loom::internals::thread::in_pool;
 use purloin_loom::internals::window::Window;
 use purloin_loom::internals::worker::{Worker, without_core};
 use stage::{
-    Awaited, BOUND, BOUND_OF_LARGE, Case, Role, Seen, UNSEEN, before, busy, deadlock, deserted, explore, play,
-    registry, retire, role, settled, signal, thread,
+    Awaited, BOUND, BOUND_OF_HUGE, BOUND_OF_LARGE, Case, Role, Seen, UNSEEN, before, busy, deadlock, deserted, explore,
+    play, registry, retire, role, settled, signal, thread,
 };
 
 /// Waits without a core.
@@ -134,7 +134,7 @@ fn refused_fork_left_behind(main: usize, seen: Seen) {
 #[test]
 fn refused_forks_left_behind_are_run() {
     let outcomes = &["the fork was refused", "another thread ran it"];
-    explore("refused fork left behind", BOUND_OF_LARGE, 50, &[0], outcomes, refused_fork_left_behind);
+    explore("refused fork left behind", BOUND_OF_HUGE, 50, &[0], outcomes, refused_fork_left_behind);
     // Takes minutes with two.
     explore("refused fork left behind", Bound::AtMost(1), 50, &[1], &[UNSEEN, UNSEEN], refused_fork_left_behind);
 }
@@ -283,7 +283,7 @@ fn turns(main: usize, seen: Seen) {
 
 #[test]
 fn turns_are_taken() {
-    explore("turns", BOUND_OF_LARGE, 50, &[0, 1], &["a thread waited for the core"], turns);
+    explore("turns", BOUND_OF_HUGE, 20, &[0, 1], &["a thread waited for the core"], turns);
 }
 
 // ---- no thread to spare: outside callers take what is idle

@@ -17,8 +17,8 @@ use purloin_loom::internals::spawn::spawn_in;
 use purloin_loom::internals::thread::run_thread;
 use purloin_loom::internals::worker::Worker;
 use stage::{
-    Awaited, BOUND, Case, Options, Seen, Signal, Tally, before, busy, deadlock, explore, options, play, registry,
-    registry_with, role, settled, signal, thread,
+    Awaited, BOUND, BOUND_OF_HUGE, Case, Options, Seen, Signal, Tally, before, busy, deadlock, explore, options, play,
+    registry, registry_with, role, settled, signal, thread,
 };
 use std::panic::resume_unwind;
 use std::sync::Mutex;
@@ -161,7 +161,7 @@ fn chain(main: usize, seen: Seen) {
 fn chain_of_wakes() {
     let outcomes = &["the wake was left to the thread that searched", "the second thread was woken at once"];
     // Two preemptions, with which the mistakes below are found, take half a minute.
-    explore("chain of wakes", Bound::Fewer(2), 100, &[0, 2], outcomes, chain);
+    explore("chain of wakes", BOUND_OF_HUGE, 100, &[0, 2], outcomes, chain);
 }
 
 /// A thread is to be started and can't be, while another goes to sleep and a task comes, whose wake is left to the one that

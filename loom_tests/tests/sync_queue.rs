@@ -411,7 +411,8 @@ fn late_pusher(main: usize, seen: Seen) {
 #[test]
 fn nobody_waits_beside_room() {
     let outcomes = &["room was made in time", "the time was up"];
-    explore("queue: late pusher", BOUND_OF_LONG, 50, &[0, 1, 2], outcomes, late_pusher);
+    // Roles 0 and 1 both push; it takes as long again with role 1 on the main thread.
+    explore("queue: late pusher", BOUND_OF_LONG, 50, &[0, 2], outcomes, late_pusher);
 }
 
 /// Work that is done with when it is reported, for two threads that wait for that.

@@ -50,6 +50,9 @@ pub const BOUND: Bound = Bound::AtMost(3);
 /// The bound of those that take minutes at 3.
 pub const BOUND_OF_LARGE: Bound = Bound::AtMost(2);
 
+/// The bound of those that take half a minute at 2: one preemption in plain `cargo test`.
+pub const BOUND_OF_HUGE: Bound = Bound::Fewer(2);
+
 /// The outcomes that one exploration is to reach, by index.
 pub type Seen = &'static [Witness];
 
