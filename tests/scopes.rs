@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Gate, at_cores};
+use common::{Gate, at_cores, panic_text_of};
 use purloin::{Pool, Scope};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Barrier, Mutex};
@@ -181,6 +181,28 @@ fn used_within_another_pool() {
             }
         });
         assert_eq!(sum.into_inner(), 2_000 * 1_999 / 2);
+    });
+}
+
+/// The scope's own thread spawns while it has no core, and in a region of its own pool within one of another, and its body
+/// panics with tasks left: all of them run.
+#[test]
+fn used_in_every_state() {
+    let other = Pool::new(1).expect("a pool");
+    at_cores(|pool| {
+        let runs = AtomicUsize::new(0);
+        let text = panic_text_of(|| {
+            pool.scope(|s| {
+                let add = || drop(s.spawn(|| runs.fetch_add(1, Ordering::Relaxed)));
+                for _ in 0..100 {
+                    add();
+                    purloin::blocking(add);
+                    other.install(|| pool.install(add));
+                }
+                panic!("the body's");
+            });
+        });
+        assert_eq!((text.as_str(), runs.into_inner()), ("the body's", 300));
     });
 }
 

@@ -5,7 +5,7 @@
 
 mod common;
 
-use common::{Bound, Witness, check, fails_with};
+use common::{Bound, Witness, check, fails_with, two_roles};
 use loom::sync::atomic::AtomicBool;
 use loom::thread;
 use purloin_loom::internals::bag::{Bag, End};
@@ -149,7 +149,7 @@ fn race(main: usize, takes: bool) {
             SEEN.all.hit_if(had == TASKS);
         }
     };
-    play(main, owner, thief);
+    two_roles(main, owner, thief);
     SEEN.left.hit_if(stage.had() < TASKS);
     stage.check();
 }
@@ -166,19 +166,6 @@ fn what_is_left_is_offered() {
     SEEN.left.assert_seen();
 }
 
-/// Runs both roles, one of them on the main thread.
-fn play(main: usize, owner: impl FnOnce() + Send + 'static, thief: impl FnOnce() + Send + 'static) {
-    if main == OWNER {
-        let other = thread::spawn(thief);
-        owner();
-        other.join().unwrap();
-    } else {
-        let other = thread::spawn(owner);
-        thief();
-        other.join().unwrap();
-    }
-}
-
 /// The bag is empty and still offered, the owner having taken the task itself. It pushes three more while a thread drops the
 /// offer.
 fn race_with_drop(main: usize) {
@@ -193,7 +180,7 @@ fn race_with_drop(main: usize) {
         thiefs.offers.fetch_sub(usize::from(dropped), Relaxed);
         if dropped { &DROPPED } else { &KEPT }.hit();
     };
-    play(main, owner, thief);
+    two_roles(main, owner, thief);
     stage.check();
 }
 
@@ -239,7 +226,7 @@ fn told_by_another(main: usize) {
             assert!(!stage.bag.count_ended(1), "over with a task in the bag");
         }
     };
-    play(main, owner, thief);
+    two_roles(main, owner, thief);
     // SAFETY: the old end is for all.
     stage.have(unsafe { stage.bag.next(End::Old, 0) }.task.expect("pushed"));
     assert!(stage.bag.count_ended(1), "a task was not counted");
@@ -266,6 +253,24 @@ fn finds_in(model: fn(usize), flaw: Flaw, messages: [&str; 2]) {
 
 fn finds(flaw: Flaw, messages: [&str; 2]) {
     finds_in(|main| race(main, false), flaw, messages);
+}
+
+/// The contract broken: both push without a lock.
+fn two_owners(main: usize) {
+    let stage = Stage::new();
+    assert!(stage.push(0));
+    let (one, other) = (Arc::clone(&stage), Arc::clone(&stage));
+    two_roles(main, move || _ = one.push(1), move || _ = other.push(2));
+}
+
+/// Seeded: a thread that is not the owner pushes without a lock.
+#[test]
+fn a_second_owner_is_found() {
+    for main in BOTH {
+        fails_with("Causality violation", || {
+            check("two owners", Bound::Default, move || two_owners(main));
+        });
+    }
 }
 
 /// Seeded: who drops an offer does not heed that a task has come.

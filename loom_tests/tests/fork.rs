@@ -198,7 +198,7 @@ fn nested_forks_end_once() {
             outer.hit_if(ran == (OWNER, THIEF));
             both.hit_if(ran == (THIEF, THIEF));
         })
-        .at_least(50);
+        .at_least(100);
         outer.assert_seen();
         if long { both.assert_seen() } else { none.assert_seen() }
     }
@@ -244,7 +244,7 @@ fn an_overfull_private_end_shares() {
             none.hit_if(stolen == 0);
             one.hit_if(stolen == 1);
         })
-        .at_least(40);
+        .at_least(100);
         none.assert_seen();
         one.assert_seen();
     }
@@ -325,7 +325,7 @@ fn explore_requests(way: Way) {
             found.hit_if(count > 0 && !left);
             asked.hit_if(count == 0 && left);
         })
-        .at_least(20);
+        .at_least(50);
         found.assert_seen();
         asked.assert_seen();
     }
@@ -399,7 +399,7 @@ fn explore_sleepers(way: Way, bound: Bound) {
             sleeps.hit_if(asleep);
             woken.hit_if(!asleep && left);
         })
-        .at_least(50);
+        .at_least(100);
         sleeps.assert_seen();
         woken.assert_seen();
     }

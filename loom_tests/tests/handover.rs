@@ -283,7 +283,7 @@ fn turns(main: usize, seen: Seen) {
 
 #[test]
 fn turns_are_taken() {
-    explore("turns", BOUND_OF_HUGE, 20, &[0, 1], &["a thread waited for the core"], turns);
+    explore("turns", BOUND_OF_HUGE, 50, &[0, 1], &["a thread waited for the core"], turns);
 }
 
 // ---- no thread to spare: outside callers take what is idle
@@ -316,7 +316,7 @@ fn caller_at_the_cap(main: usize, seen: Seen) {
 fn callers_at_the_cap_are_served() {
     let outcomes =
         &["the caller found the core idle", "the caller had to wait", "the blocked thread waited for the core"];
-    explore("caller at the cap", BOUND, 20, &[0, 1], outcomes, caller_at_the_cap);
+    explore("caller at the cap", BOUND, 50, &[0, 1], outcomes, caller_at_the_cap);
 }
 
 /// A caller from outside, and the pool's only thread, which is about to be done with a task: either may run the region.
@@ -440,7 +440,7 @@ fn back_in_the_outer(main: usize, seen: Seen) {
 #[test]
 fn all_cores_are_given_up() {
     let outcomes = &["the caller found the core idle", "the caller had to wait"];
-    explore("back in the outer", BOUND, 20, &[0, 1], outcomes, back_in_the_outer);
+    explore("back in the outer", BOUND, 50, &[0, 1], outcomes, back_in_the_outer);
 }
 
 const CASES: &[Case] = &[

@@ -126,7 +126,7 @@ fn a_waiter_helps_its_thief() {
             alone.hit_if((fork, below) == (THIEF, THIEF));
             kept.hit_if((fork, below) == (WAITER, WAITER));
         })
-        .at_least(30);
+        .at_least(100);
         for seen in [helped, parked, alone, kept] {
             seen.assert_seen();
         }
@@ -177,7 +177,7 @@ fn a_waiter_helps_its_thiefs_thief() {
             helped.hit_if(ran == WAITER);
             kept.hit_if(ran == THIRD);
         })
-        .at_least(50);
+        .at_least(100);
         helped.assert_seen();
         kept.assert_seen();
     }

@@ -49,7 +49,7 @@ fn holder_without_core(main: usize, seen: Seen) {
 #[test]
 fn a_holder_gets_its_core_back() {
     let outcomes = &["the holder waited for the core", "the other went on later"];
-    explore("holder without core", Bound::AtMost(1), 20, &[0, 1], outcomes, holder_without_core);
+    explore("holder without core", Bound::AtMost(1), 50, &[0, 1], outcomes, holder_without_core);
 }
 
 // ---- the graph

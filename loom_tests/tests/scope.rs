@@ -104,7 +104,7 @@ fn nested_tasks_end_first() {
         "a thief spawned the inner task, which the owner ran",
         "a thief ran both tasks",
     ];
-    explore("nested tasks", BOUND_OF_LARGE, 50, &[0, 1], outcomes, nested);
+    explore("nested tasks", BOUND_OF_LARGE, 100, &[0, 1], outcomes, nested);
 }
 
 /// A result that borrows from outside the scope, and uses that as it is dropped.
@@ -191,7 +191,7 @@ fn offer_consumed(main: usize, seen: Seen) {
 
 #[test]
 fn no_task_lacks_an_offer() {
-    explore("offer consumed", BOUND_OF_HUGE, 50, &[0, 1], &["the scope ended"], offer_consumed);
+    explore("offer consumed", BOUND_OF_HUGE, 100, &[0, 1], &["the scope ended"], offer_consumed);
 }
 
 /// A thread that waits for a stolen job helps with a scope within that job, and what it runs spawns again. All other
@@ -281,7 +281,7 @@ fn two_thieves(_: usize, seen: Seen) {
 
 #[test]
 fn two_thieves_share_an_offer() {
-    explore("two thieves", BOUND_OF_HUGE, 50, &[0], &["the scope ended"], two_thieves);
+    explore("two thieves", BOUND_OF_HUGE, 100, &[0], &["the scope ended"], two_thieves);
 }
 
 const CASES: &[Case] = &[

@@ -291,8 +291,8 @@ fn caller_and_close(main: usize, seen: Seen) {
 #[test]
 fn callers_do_not_keep_the_pool() {
     let outcomes = &["the caller ran its region", "a thread of the pool ran it"];
-    explore("caller and close", Bound::AtMost(1), 10, &[0], outcomes, caller_and_close);
-    explore("caller and close", Bound::AtMost(1), 10, &[1], &[UNSEEN, outcomes[1]], caller_and_close);
+    explore("caller and close", Bound::AtMost(1), 50, &[0], outcomes, caller_and_close);
+    explore("caller and close", Bound::AtMost(1), 50, &[1], &[UNSEEN, outcomes[1]], caller_and_close);
 }
 
 /// A scope's owner blocks until a task of the scope was run, and the pool is terminated: what belongs to the scope is not

@@ -7,9 +7,8 @@
 mod common;
 mod cores;
 
-use common::{Bound, Witness, check, fails_with};
+use common::{Bound, Witness, check, fails_with, two_roles};
 use cores::Note;
-use loom::thread;
 use purloin_loom::internals::primitive::{CHUNK, Flaw, UnsafeCell, with_flaw};
 use purloin_loom::internals::slab::Slab;
 use std::alloc::Layout;
@@ -63,15 +62,7 @@ fn race(main: usize) -> usize {
         assert_eq!(other.remove(), 2);
         by_remover.set(REMOVER);
     };
-    if main == MAKER {
-        let other = thread::spawn(remover);
-        maker();
-        other.join().unwrap();
-    } else {
-        let other = thread::spawn(maker);
-        remover();
-        other.join().unwrap();
-    }
+    two_roles(main, maker, remover);
     last.get()
 }
 

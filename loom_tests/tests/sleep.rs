@@ -115,12 +115,12 @@ fn sleeper_and_task() {
 
 #[test]
 fn sleeper_and_fork() {
-    explore("sleeper and fork", BOUND, 15, &[0, 1], SLEEPER, fork);
+    explore("sleeper and fork", BOUND, 50, &[0, 1], SLEEPER, fork);
 }
 
 #[test]
 fn sleeper_and_offer() {
-    explore("sleeper and offer", BOUND, 25, &[0, 1], SLEEPER, offer);
+    explore("sleeper and offer", BOUND, 50, &[0, 1], SLEEPER, offer);
 }
 
 /// Two tasks that wait for each other, so that they need two threads. One thread has been woken for the first and is

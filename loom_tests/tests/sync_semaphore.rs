@@ -331,7 +331,7 @@ fn in_a_pool(main: usize, seen: Seen) {
 #[test]
 fn cores_are_handed_over() {
     let outcomes = &["another thread ran the second half", "the owner waited for the core"];
-    explore("semaphore: in a pool", BOUND, 15, &[0, 1], outcomes, in_a_pool);
+    explore("semaphore: in a pool", BOUND, 30, &[0, 1], outcomes, in_a_pool);
 }
 
 /// The classic deadlock: two semaphores, taken in opposite orders. The program is wrong, not the library.

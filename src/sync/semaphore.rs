@@ -254,17 +254,17 @@ impl Semaphore {
     /// assert_eq!(arrived.available(), 0);
     /// ```
     pub fn add_permits(&self, permits: usize) -> Result<(), TooManyPermits> {
-        // Acquire, with the Release in `forget`: the forgotten permits have left the word.
+        // Acquire pairs with the Release in `forget`: the forgotten permits have left the word.
         let mut total = self.total.load(Ordering::Acquire);
         loop {
             if permits > self.bound - total {
                 return Err(TooManyPermits { added: permits, bound: self.bound });
             }
             if seeded(Flaw::TotalByStore) {
-                self.total.store(total + permits, Ordering::Release);
+                self.total.store(total + permits, Ordering::Relaxed);
                 break;
             }
-            // Acquire as in the load above, of whichever value is read at last.
+            // Acquire pairs with the Release in `forget`, as in the load above, for whichever value is read at last.
             match self.total.compare_exchange_weak(total, total + permits, Ordering::Acquire, Ordering::Acquire) {
                 Ok(_) => break,
                 Err(now) => total = now,

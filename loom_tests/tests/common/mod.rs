@@ -92,6 +92,19 @@ impl Bound {
     }
 }
 
+/// Plays two roles, the first or the second of them on the model's main thread.
+pub fn two_roles(main: usize, first: impl FnOnce() + 'static, second: impl FnOnce() + 'static) {
+    if main == 0 {
+        let other = loom::thread::spawn(second);
+        first();
+        other.join().unwrap();
+    } else {
+        let other = loom::thread::spawn(first);
+        second();
+        other.join().unwrap();
+    }
+}
+
 /// What a finished exploration amounted to.
 #[derive(Clone, Copy, Debug)]
 pub struct Explored {
