@@ -154,21 +154,29 @@ fn a_scopes_task_stays_behind() {
 }
 
 /// The scope's own thread, asleep in the scope's wait, is called for a task, which forks. Another task is under way elsewhere,
-/// so the child can't end the wait, and says so.
+/// so the child can't end the wait, and says so. Both threads of the pool are taken: nobody else can run the task.
 #[test]
 fn a_task_that_is_run_in_a_wait_forks() {
     at_cores_alone("a_task_that_is_run_in_a_wait_forks", |pool| {
-        // With more, another thread would run the task.
         if pool.cores() != 2 {
             return;
         }
-        let (begun, go) = (Gate::new(), Gate::new());
-        let before = pool.stats().parks;
+        let pool = Pool::builder().cores(2).max_threads(2).build().expect("a pool");
+        let (away, begun, go) = (Gate::new(), Gate::new(), Gate::new());
         let end = forked_within(|fork| {
             pool.scope(|s| {
                 s.spawn(|| {
+                    purloin::blocking(|| {
+                        away.open();
+                        go.pass();
+                    });
+                });
+                away.pass();
+                s.spawn(|| {
+                    // From here on it is the scope's own thread alone that can park.
+                    let parks = pool.stats().parks;
                     begun.open();
-                    spin_until(|| pool.stats().parks > before);
+                    spin_until(|| pool.stats().parks > parks);
                     s.spawn(|| {
                         if !fork() {
                             go.open();
