@@ -97,8 +97,7 @@ pub fn note(what: &str) {
         Some("main") | None => env::args().skip_while(|arg| arg != "--exact").nth(1).unwrap_or_default(),
         Some(name) => name.to_owned(),
     };
-    let binary = env::args().next().unwrap_or_default();
-    let line = format!("{binary}\t{test}\t{what}\n");
+    let line = format!("{test}\t{what}\n");
     list.write_all(line.as_bytes()).expect("the list of sites can be written");
 }
 

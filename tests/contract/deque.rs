@@ -1,7 +1,7 @@
 //! The deque's part of the contract.
 
+use super::super::{AtomicUsize, Deque, Ordering, RING, Steal};
 use super::{Ledger, Look, Main, Outcome, assert_ascending, race, role, sleeper_looks};
-use crate::{AtomicUsize, Deque, Ordering, RING, Steal};
 use std::sync::{Arc, Mutex};
 
 /// What needs no second thread, by name.

@@ -1,7 +1,7 @@
 //! The injector's part of the contract.
 
+use super::super::{AtomicUsize, Injector, Ordering, Steal, fence};
 use super::{Ledger, Look, Main, Outcome, assert_ascending, race, role, sleeper_looks};
-use crate::{AtomicUsize, Injector, Ordering, Steal, fence};
 use std::sync::Arc;
 
 /// What needs no second thread: it is a queue.

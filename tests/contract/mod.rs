@@ -1,7 +1,7 @@
 //! What the scheduler relies on in its deque and its injector. One text, two subjects: `tests/deque_contract.rs` runs it
-//! against crossbeam on real threads, `loom_tests/tests/deque_contract.rs` against the stand-ins in every interleaving.
+//! against crossbeam on real threads, `loom_tests/tests/models/deque_contract.rs` against the stand-ins in every interleaving.
 //!
-//! The test crate's root has: `Deque`, `Injector` and `Steal`; `AtomicUsize`, `Ordering` and `fence`; `thread`; and
+//! The module that includes it has: `Deque`, `Injector` and `Steal`; `AtomicUsize`, `Ordering` and `fence`; `thread`; and
 //! `RING`, the slots that a fresh deque has.
 //!
 //! A race plays on fresh queues, takes out what its threads have left, checks that every item came out exactly once, and
@@ -11,7 +11,7 @@
 pub mod deque;
 pub mod injector;
 
-use crate::{AtomicUsize, Deque, Ordering, Steal, fence, thread};
+use super::{AtomicUsize, Deque, Ordering, Steal, fence, thread};
 use std::sync::{Arc, Mutex};
 
 /// Whose role the main thread has.

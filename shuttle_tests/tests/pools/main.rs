@@ -1,0 +1,10 @@
+//! Whole pools under random schedules: [`common`] says how they are played.
+
+mod common;
+
+mod blocking;
+mod fork;
+mod lend;
+mod scope;
+mod shutdown;
+mod stream;

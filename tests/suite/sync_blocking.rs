@@ -1,0 +1,82 @@
+//! `blocking` within and around everything else.
+
+use crate::common::{LONG, note, watched, within};
+use purloin::sync::{Event, Mutex, Queue};
+use purloin::{Pool, blocking};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, OnceLock};
+use std::thread;
+use std::time::Duration;
+
+/// As many tasks as the pool has cores do `within` in `blocking`, and then block there until other tasks of the pool, which
+/// are queued behind them, have run.
+fn gives_the_core_all_the_while(cores: usize, within_blocking: fn(&Pool)) {
+    let pool = Pool::new(cores).expect("a pool");
+    watched(LONG, Some(&pool), || {
+        let other = Pool::new(1).expect("another pool");
+        let (blocked, senders): (Vec<_>, Vec<_>) = (0..cores)
+            .map(|_| {
+                let (sender, receiver) = channel();
+                let other = other.clone();
+                let task = pool.spawn(move || {
+                    blocking(|| {
+                        within_blocking(&other);
+                        receiver.recv()
+                    })
+                });
+                (task, sender)
+            })
+            .unzip();
+        let sent: Vec<_> = senders.into_iter().map(|sender| pool.spawn(move || sender.send(7))).collect();
+        blocked.into_iter().for_each(|task| assert_eq!(task.join().expect("no panic"), Ok(7)));
+        sent.into_iter().for_each(|task| assert_eq!(task.join().expect("no panic"), Ok(())));
+    });
+    within(LONG, || drop(pool));
+}
+
+/// What is done in `blocking`, given another pool.
+type Case = (&'static str, fn(&Pool));
+
+#[test]
+fn what_is_done_in_blocking_leaves_no_core_behind() {
+    let cases: [Case; 8] = [
+        ("nothing", |_| ()),
+        ("blocking", |_| blocking(|| ())),
+        ("join", |_| assert_eq!(purloin::join(|| 1, || 2), (1, 2))),
+        ("scope", |_| purloin::scope(|s| drop(s.spawn(|| ())))),
+        ("map in another pool", |other| assert_eq!(other.map(0..3, |n| n), [0, 1, 2])),
+        ("a queue that is empty", |_| {
+            assert!(Queue::<u8>::unbounded().pop_timeout(Duration::from_millis(1)).is_err());
+        }),
+        ("an event that does not come", |_| {
+            assert!(Event::new().wait_timeout(Duration::from_millis(1)).is_err());
+        }),
+        ("a lock that is not free", |_| {
+            static LOCK: OnceLock<Arc<Mutex<()>>> = OnceLock::new();
+            let lock = LOCK.get_or_init(Arc::default);
+            let guard = lock.lock();
+            let waiter = thread::spawn(|| drop(LOCK.get().expect("made").lock()));
+            drop(guard);
+            drop(lock.lock());
+            waiter.join().expect("no panic");
+        }),
+    ];
+    for (name, case) in cases {
+        for cores in [1, 2] {
+            note(format!("{name}, with {cores} cores"));
+            gives_the_core_all_the_while(cores, case);
+        }
+    }
+}
+
+/// The free functions find the pool of a task that blocks.
+#[test]
+fn blocking_stays_in_the_pool() {
+    let pool = Pool::builder().cores(2).thread_name(|index| format!("mine-{index}")).build().expect("a pool");
+    watched(LONG, Some(&pool), || {
+        let name = || thread::current().name().map(str::to_owned);
+        let task = pool.spawn(move || blocking(|| purloin::spawn(name).join()));
+        let name = task.join().expect("no panic").expect("no panic");
+        assert!(name.is_some_and(|name| name.starts_with("mine-")), "a task went to another pool");
+    });
+}
