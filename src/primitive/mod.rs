@@ -168,6 +168,8 @@ pub enum Flaw {
     NapperLeftAsleep,
     /// A wake is left to a napper without another look whether it still naps.
     NapperTakenForAsleep,
+    /// Work that somebody may be blocked on is left to a napper.
+    TaskLeftToNapper,
     /// A nap ends without a look whether a wake was left out for its sake.
     NapEndsBlindly,
     /// A thread that was in its hook is not counted as searching again.

@@ -236,7 +236,7 @@ impl Sleep {
         if self.wakeable.load(Ordering::Relaxed) == 0 {
             return false;
         }
-        if lazily && self.napping.load(Ordering::Relaxed) {
+        if (lazily || seeded(Flaw::TaskLeftToNapper)) && self.napping.load(Ordering::Relaxed) {
             self.skipped.store(true, Ordering::Relaxed);
             // Pairs with the fences after the ends of a nap: either the napper's end sees `skipped`, or we see it.
             fence(Ordering::SeqCst);
