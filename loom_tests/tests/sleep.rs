@@ -258,7 +258,14 @@ const CASES: &[Case] = &[
     deadlock(Flaw::FinderLooksAway, &[0, 2], chain),
     deadlock(Flaw::FinderWithoutFence, &[0, 2], chain),
     // A thread that is counted out while it is in its hook, and once more when it has found work.
-    deadlock(Flaw::HookCountedOut, &[0], started_with_hook),
+    Case {
+        flaw: Flaw::HookCountedOut,
+        // The number of those that search, which has fallen below none.
+        message: "attempt to multiply with overflow",
+        bound: BOUND,
+        mains: &[0],
+        model: started_with_hook,
+    },
     // A wake left to a thread that is being started, and then can't be. With the producer on the main thread one
     // preemption is too few to find it.
     Case { bound: Bound::AtMost(1), ..deadlock(Flaw::StartFailureForgotten, &[0], start_fails) },
