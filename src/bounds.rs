@@ -3,7 +3,7 @@
 use crate::cancel::Why;
 use crate::error::Cancelled;
 use crate::options::Options;
-use crate::primitive::{AtomicUsize, Ordering, Tick};
+use crate::primitive::{AtomicUsize, Flaw, Ordering, Tick, seeded};
 use crate::worker::Worker;
 
 /// Items between two looks at the clock, in a chunk that was expected to be short.
@@ -21,7 +21,7 @@ impl<'a> Bounds<'a> {
     /// Bounds for a loop of that many items.
     pub fn new(options: Option<&'a Options>, length: usize) -> Self {
         if let Some(progress) = options.and_then(|options| options.progress.as_ref()) {
-            progress.expect(Some(length));
+            progress.counts().expect(Some(length));
         }
         Bounds { options, failed: AtomicUsize::new(usize::MAX) }
     }
@@ -69,6 +69,12 @@ impl<'a> Bounds<'a> {
     /// Item `at` has failed, or something in a part that begins there and has nothing left running.
     #[cold]
     pub fn fail(&self, at: usize) {
+        if seeded(Flaw::FailureByStore) {
+            if !self.has_failed_before(at) {
+                self.failed.store(at, Ordering::Relaxed);
+            }
+            return;
+        }
         self.failed.fetch_min(at, Ordering::Relaxed);
     }
 
@@ -76,7 +82,7 @@ impl<'a> Bounds<'a> {
     #[inline]
     pub fn count(&self, worker: &Worker, items: usize) {
         if let Some(progress) = self.options.and_then(|options| options.progress.as_ref()) {
-            progress.add(worker.core_index(), items);
+            progress.counts().add(worker.core_index(), items);
         }
     }
 }

@@ -56,7 +56,7 @@ impl<T, R> Stream<T, R> {
         let run = || within(worker, &self.limit, || (self.f)(item));
         let outcome = catch_unwind(AssertUnwindSafe(run));
         if let Some(progress) = &self.progress {
-            progress.add(worker.core_index(), 1);
+            progress.counts().add(worker.core_index(), 1);
         }
         drop(self.window.finish(index, outcome));
     }
@@ -108,7 +108,7 @@ where
         let over = limit.token.as_ref().map_or_else(CancelToken::new, CancelToken::child);
         if let Some(progress) = &options.progress {
             let (least, most) = items.size_hint();
-            progress.expect(most.filter(|&most| most == least));
+            progress.counts().expect(most.filter(|&most| most == least));
         }
         let stream = Stream {
             window: Window::new(ordered),

@@ -88,7 +88,7 @@ pub mod internals {
         )*};
     }
     open!(
-        bag, blocking, cancel, core, deque, error, fork, job, join, latch, map, pile, primitive, registry, scope, seat,
-        slab, sleep, spawn, stand_in, sync, task, thread, wait, window, worker
+        bag, blocking, bounds, cancel, core, deque, error, fork, job, join, latch, map, pile, primitive, progress,
+        registry, scope, seat, slab, sleep, spawn, stand_in, sync, task, thread, wait, window, worker
     );
 }

@@ -1,6 +1,6 @@
 //! How far a loop has come, for whoever draws it.
 
-use crate::primitive::{Arc, AtomicBool, AtomicUsize, CachePadded, Ordering};
+use crate::primitive::{Arc, AtomicBool, AtomicUsize, CachePadded, Flaw, Ordering, seeded};
 
 /// Counters that cores share by turns, so that they seldom meet in one.
 const SHARDS: usize = 16;
@@ -22,8 +22,9 @@ const SHARDS: usize = 16;
 #[derive(Debug, Clone, Default)]
 pub struct Progress(Arc<Counts>);
 
+/// What is counted, for the loops that do.
 #[derive(Debug)]
-struct Counts {
+pub struct Counts {
     done: [CachePadded<AtomicUsize>; SHARDS],
     total: AtomicUsize,
     /// Some loop did not know how many items it would have.
@@ -40,34 +41,57 @@ impl Default for Counts {
     }
 }
 
-// All of it relaxed: the counts say how many, and order nothing.
 impl Progress {
     /// A counter at zero.
     pub fn new() -> Self {
         Progress::default()
     }
 
-    /// How many items are done: their closure has returned.
+    /// How many items are done: their closure has returned. Never more than a [`total`](Self::total) that is asked for later,
+    /// so ask for this first.
     pub fn done(&self) -> usize {
-        self.0.done.iter().map(|shard| shard.load(Ordering::Relaxed)).sum()
+        self.0.done()
     }
 
     /// How many there are in the loops that have begun; `None` if one of them runs over an iterator that does not know.
     pub fn total(&self) -> Option<usize> {
-        let known = !self.0.unknown.load(Ordering::Relaxed);
-        known.then(|| self.0.total.load(Ordering::Relaxed))
+        self.0.total()
+    }
+
+    pub(crate) fn counts(&self) -> &Counts {
+        &self.0
+    }
+}
+
+// Relaxed where nothing else is said: the counts say how many, and order nothing but each other.
+impl Counts {
+    /// See [`Progress::done`].
+    pub fn done(&self) -> usize {
+        // Acquire pairs with the Release in `add`.
+        self.done.iter().map(|shard| shard.load(Ordering::Acquire)).sum()
+    }
+
+    /// See [`Progress::total`].
+    pub fn total(&self) -> Option<usize> {
+        let known = !self.unknown.load(Ordering::Relaxed);
+        known.then(|| self.total.load(Ordering::Relaxed))
     }
 
     /// A loop begins that has so many items.
-    pub(crate) fn expect(&self, items: Option<usize>) {
+    pub fn expect(&self, items: Option<usize>) {
         match items {
-            Some(items) => drop(self.0.total.fetch_add(items, Ordering::Relaxed)),
-            None => self.0.unknown.store(true, Ordering::Relaxed),
+            Some(items) => drop(self.total.fetch_add(items, Ordering::Relaxed)),
+            None => self.unknown.store(true, Ordering::Relaxed),
         }
     }
 
     /// The holder of that core has done so many items.
-    pub(crate) fn add(&self, core: usize, items: usize) {
-        self.0.done[core % SHARDS].fetch_add(items, Ordering::Relaxed);
+    pub fn add(&self, core: usize, items: usize) {
+        let shard = &self.done[core % SHARDS];
+        if seeded(Flaw::CountedByStore) {
+            return shard.store(shard.load(Ordering::Relaxed) + items, Ordering::Relaxed);
+        }
+        // Release pairs with the Acquire in `done`: who sees an item sees that its loop has announced it.
+        shard.fetch_add(items, Ordering::Release);
     }
 }

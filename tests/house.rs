@@ -185,8 +185,8 @@ fn the_tests_that_the_book_names_exist() {
         let mut named = 0;
         for name in line.split('`').filter(|name| name.contains("::")) {
             let (file, test) = name.split_once("::").expect("a file and a test");
-            let folders =
-                ["tests", "loom_tests/tests/models"].map(|folder| root().join(folder).join(format!("{file}.rs")));
+            let folders = ["tests", "tests/suite", "loom_tests/tests/models"]
+                .map(|folder| root().join(folder).join(format!("{file}.rs")));
             let declared = format!("#[test]\nfn {test}()");
             let exists = folders.iter().any(|path| fs::read_to_string(path).is_ok_and(|text| text.contains(&declared)));
             assert!(exists, "there is no test {name}: {line}");

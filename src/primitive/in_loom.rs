@@ -1,12 +1,14 @@
 //! What the models that loom explores have of their own.
 //!
 //! Differences from the library that are meant: a park with a time-out is a park without one, so that no time-out can hide
-//! a lost wake-up; the clock stands still; capacities and rounds are as small as they can be.
+//! a lost wake-up, unless the model has a thread that plays the clock; the clock stands still; capacities and rounds are as small as they can be.
 
 use std::thread::panicking;
 use std::time::{Duration, Instant};
 
 pub use super::atomic::{AtomicBool, AtomicPtr, AtomicUsize};
+pub(super) use super::policy::paused;
+pub use super::policy::{Policy, block_rounds, lock_rounds, patience, pauses, with_policy};
 pub use super::site::{fence, note};
 pub use loom::cell::UnsafeCell;
 
@@ -37,15 +39,9 @@ pub const SPARE_CORES: usize = 0;
 pub const STARVED_AFTER: Duration = Duration::ZERO;
 /// Without meaning here.
 pub const CALLER_STARVED_AFTER: Duration = Duration::ZERO;
-/// Useless wakes in a row after which waking becomes lazy: never, since a nap has no end here.
-pub const PATIENCE: u32 = u32::MAX;
 
 /// Only waits for locks are entered in the wait-for graph.
 pub const WAITS_NOTED: bool = false;
-/// Looks at a lock before the thread blocks.
-pub const BLOCK_ROUNDS: u32 = 0;
-/// The same for a lock that is not free.
-pub const LOCK_ROUNDS: u32 = 0;
 
 /// Blocks: no time passes, so no deadline does.
 pub(super) fn look_until<R>(

@@ -39,18 +39,29 @@ pub const SPARE_CORES: usize = 8;
 pub const STARVED_AFTER: Duration = Duration::from_millis(1);
 /// The same for an outside caller.
 pub const CALLER_STARVED_AFTER: Duration = Duration::from_millis(10);
-/// Useless wakes in a row after which waking becomes lazy.
-pub const PATIENCE: u32 = 1;
 
 /// Every wait is entered in the wait-for graph.
 pub const WAITS_NOTED: bool = true;
-/// Looks at a lock, or at an awaited answer, before the thread gives up its core and blocks.
-pub const BLOCK_ROUNDS: u32 = 1;
+/// Useless wakes in a row after which waking becomes lazy.
+pub fn patience() -> u32 {
+    1
+}
+
+/// Looks at an awaited answer before the thread gives up its core and blocks.
+pub fn block_rounds() -> u32 {
+    1
+}
+
 /// The same for a lock that is not free.
-pub const LOCK_ROUNDS: u32 = 1;
+pub fn lock_rounds() -> u32 {
+    1
+}
 
 /// `cargo weaken` looks at loom's models only.
 pub fn note(_what: &str) {}
+
+/// Only loom's models count pauses.
+pub(super) fn paused() {}
 
 /// A number of the schedule's.
 pub fn random() -> u64 {

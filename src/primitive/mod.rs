@@ -32,13 +32,15 @@ mod atomic;
 #[cfg(purloin_loom)]
 mod in_loom;
 #[cfg(purloin_loom)]
+mod policy;
+#[cfg(purloin_loom)]
 mod site;
 #[cfg(purloin_loom)]
 pub(crate) use ::loom as raw;
 #[cfg(purloin_loom)]
-use in_loom::look_until;
-#[cfg(purloin_loom)]
 pub use in_loom::*;
+#[cfg(purloin_loom)]
+use in_loom::{look_until, paused};
 #[cfg(purloin_loom)]
 use model::seeded_flaw;
 
@@ -47,9 +49,9 @@ mod in_shuttle;
 #[cfg(purloin_shuttle)]
 pub(crate) use ::shuttle as raw;
 #[cfg(purloin_shuttle)]
-use in_shuttle::look_until;
-#[cfg(purloin_shuttle)]
 pub use in_shuttle::*;
+#[cfg(purloin_shuttle)]
+use in_shuttle::{look_until, paused};
 
 mod number;
 pub use number::{name_of_thread, thread_number};
@@ -164,6 +166,18 @@ pub enum Flaw {
     LentCoreStaysLent,
     /// A thread whose nap ends with a core stays listed as asleep.
     NapperLeftAsleep,
+    /// A wake is left to a napper without another look whether it still naps.
+    NapperTakenForAsleep,
+    /// Work that somebody may be blocked on is left to a napper.
+    TaskLeftToNapper,
+    /// A nap ends without a look whether a wake was left out for its sake.
+    NapEndsBlindly,
+    /// A thread that was in its hook is not counted as searching again.
+    HookCountedOut,
+    /// A loop's first failure is noted by looking and then writing.
+    FailureByStore,
+    /// Items that are done are counted by looking and then writing.
+    CountedByStore,
     /// A semaphore's waiter enters the line without marking the word, so that a release does not look there.
     WaitsUnmarked,
     /// A semaphore's release publishes nothing: a relaxed addition.

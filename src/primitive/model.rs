@@ -1,7 +1,7 @@
 //! What the models' primitives have in common, whether loom explores them or shuttle plays them: stand-ins for what both
 //! have no counterpart of, over what both have (`raw`).
 
-use super::{Arc, Flaw, look_until, note, now, raw};
+use super::{Arc, Flaw, look_until, note, now, paused, raw};
 use raw::sync::{Condvar, Mutex as RawMutex};
 use std::io;
 use std::mem;
@@ -58,12 +58,13 @@ pub fn back_off(_round: u32) {
 
 /// Lets another thread run.
 pub fn pause(_round: u32) {
+    paused();
     yield_now();
 }
 
 /// The same.
-pub fn pause_for_lock(_round: u32) {
-    yield_now();
+pub fn pause_for_lock(round: u32) {
+    pause(round);
 }
 
 /// No padding: addresses do not matter here.

@@ -43,17 +43,26 @@ pub const SPARE_CORES: usize = 64;
 pub const STARVED_AFTER: Duration = Duration::from_micros(100);
 /// How long an outside caller waits before it is lent one, which is less urgent: mostly the cores are just busy.
 pub const CALLER_STARVED_AFTER: Duration = Duration::from_millis(10);
-/// Useless wakes in a row after which waking becomes lazy.
-pub const PATIENCE: u32 = 3;
 /// Values of a queue that share an allocation; a power of two.
 pub const SEGMENT: usize = 64;
 
 /// Whether every wait is entered in the wait-for graph, or only those for locks.
 pub const WAITS_NOTED: bool = true;
+
+/// Useless wakes in a row after which waking becomes lazy.
+pub const fn patience() -> u32 {
+    3
+}
+
 /// Rounds of looking at an awaited answer before the thread gives up its core and blocks.
-pub const BLOCK_ROUNDS: u32 = 10;
+pub const fn block_rounds() -> u32 {
+    10
+}
+
 /// The same for a lock that is not free.
-pub const LOCK_ROUNDS: u32 = 8;
+pub const fn lock_rounds() -> u32 {
+    8
+}
 
 /// Whether that mistake is built in: never.
 #[inline(always)]

@@ -45,6 +45,8 @@ pub enum Bug {
     StealWithoutExchange,
     /// `Stealer::is_empty` looks at `back` without a fence after its look at `front`.
     EmptyWithoutFence,
+    /// `Stealer::len` takes a negative number for a large one.
+    LengthBelowNone,
     /// `Injector::push` moves `tail` without checking that it is still where it was.
     InjectWithoutExchange,
     /// `Injector::push` marks the slot as written without releasing what it wrote.
@@ -282,7 +284,11 @@ impl<T: Copy> Stealer<T> {
 
     /// How many there seem to be, for people to read.
     pub fn len(&self) -> usize {
-        distance(self.ring.front.load(Relaxed), self.ring.back.load(Relaxed)).max(0) as usize
+        let distance = distance(self.ring.front.load(Relaxed), self.ring.back.load(Relaxed));
+        if has(self.ring.bug, Bug::LengthBelowNone) {
+            return distance as usize;
+        }
+        distance.max(0) as usize
     }
 }
 

@@ -10,7 +10,7 @@ mod lot;
 pub use lot::Woken;
 
 use crate::primitive::{
-    Arc, AtomicBool, AtomicUsize, Flaw, Mutex, Ordering, PATIENCE, SPARE_CORES, Tick, fence, seeded,
+    Arc, AtomicBool, AtomicUsize, Flaw, Mutex, Ordering, SPARE_CORES, Tick, fence, patience, seeded,
 };
 
 use crate::seat::{Grant, Seat};
@@ -198,8 +198,8 @@ impl Sleep {
         let mut nap = None;
         if useless {
             lot.useless = lot.useless.saturating_add(1);
-            if lot.useless >= PATIENCE && lot.napper.is_none() {
-                nap = Some(NAP * (1 << (lot.useless - PATIENCE).min(3)));
+            if lot.useless >= patience() && lot.napper.is_none() {
+                nap = Some(NAP * (1 << (lot.useless - patience()).min(3)));
                 lot.napper = Some(Arc::clone(seat));
             }
         }
@@ -218,7 +218,7 @@ impl Sleep {
         // Pairs with the fence in `should_wake`.
         fence(Ordering::SeqCst);
         let wanted = self.skipped.swap(false, Ordering::Relaxed);
-        let core = if wanted { lot.idle.pop() } else { None };
+        let core = if wanted && !seeded(Flaw::NapEndsBlindly) { lot.idle.pop() } else { None };
         if core.is_some() {
             if !seeded(Flaw::NapperLeftAsleep) {
                 lot.standby.retain(|other| !Arc::ptr_eq(other, seat));
@@ -236,11 +236,11 @@ impl Sleep {
         if self.wakeable.load(Ordering::Relaxed) == 0 {
             return false;
         }
-        if lazily && self.napping.load(Ordering::Relaxed) {
+        if (lazily || seeded(Flaw::TaskLeftToNapper)) && self.napping.load(Ordering::Relaxed) {
             self.skipped.store(true, Ordering::Relaxed);
             // Pairs with the fences after the ends of a nap: either the napper's end sees `skipped`, or we see it.
             fence(Ordering::SeqCst);
-            if self.napping.load(Ordering::Relaxed) {
+            if seeded(Flaw::NapperTakenForAsleep) || self.napping.load(Ordering::Relaxed) {
                 return false;
             }
         }

@@ -3,7 +3,7 @@
 use super::graph;
 use super::line::What;
 use crate::primitive::{
-    AtomicPtr, AtomicUsize, Flaw, LOCK_ROUNDS, Ordering, now, pause_for_lock, seeded, thread_number,
+    AtomicPtr, AtomicUsize, Flaw, Ordering, lock_rounds, now, pause_for_lock, seeded, thread_number,
 };
 use crate::seat::with_place;
 use crate::worker::{try_settle, without_core_at};
@@ -140,7 +140,7 @@ pub fn acquire(wish: &Wish<'_>, step: &mut dyn FnMut(Step) -> bool) -> bool {
 
 /// Looks whether the lock becomes free within about the time that giving up a core takes.
 fn looks(step: &mut dyn FnMut(Step) -> bool) -> bool {
-    (0..LOCK_ROUNDS).any(|round| {
+    (0..lock_rounds()).any(|round| {
         pause_for_lock(round);
         step(Step::Try)
     })

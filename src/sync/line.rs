@@ -1,7 +1,7 @@
 //! Threads that wait in line for a primitive of this module, first come first served.
 
 use super::graph;
-use crate::primitive::{Arc, AtomicBool, BLOCK_ROUNDS, Flaw, Ordering, WAITS_NOTED, now, pause, seeded};
+use crate::primitive::{Arc, AtomicBool, Flaw, Ordering, WAITS_NOTED, block_rounds, now, pause, seeded};
 use crate::seat::{Place, Seat};
 use crate::worker::without_core_at;
 use std::collections::VecDeque;
@@ -146,14 +146,14 @@ pub fn deadline(timeout: Option<Duration>) -> Option<Instant> {
 
 /// Waits for the condition for a moment, with the core kept: for a thread that would rather not enter a line at all.
 pub fn hope_for(condition: impl Fn() -> bool) {
-    (0..BLOCK_ROUNDS).take_while(|_| !condition()).for_each(pause);
+    (0..block_rounds()).take_while(|_| !condition()).for_each(pause);
 }
 
 /// Waits until the call is answered, or the deadline has passed; tells whether it was answered. After a short look the core
 /// goes to others meanwhile. After a `false` the caller leaves the line, under the primitive's lock, and may find that it has
 /// been answered after all.
 pub fn wait(place: &Place, call: &Call, deadline: Option<Instant>, what: What) -> bool {
-    for round in 0..BLOCK_ROUNDS {
+    for round in 0..block_rounds() {
         if call.is_answered() {
             return true;
         }

@@ -4,7 +4,7 @@ use super::closed::Closed;
 use super::line::{Line, What, deadline, hope_for, wait};
 use super::queue_error::{PopTimeoutError, PushError, PushTimeoutError, TooManyDone, TryPopError, TryPushError};
 use super::segments::{Refusal, Segments};
-use crate::primitive::{BLOCK_ROUNDS, Flaw, Mutex, const_in_library, seeded};
+use crate::primitive::{Flaw, Mutex, block_rounds, const_in_library, seeded};
 use crate::seat::with_place;
 use std::fmt;
 use std::iter::FusedIterator;
@@ -408,7 +408,7 @@ impl<T> Queue<T> {
         let (what, deadline) = (self.what(at), deadline(timeout));
         let mut late = false;
         // The caller's own attempt: where nobody hopes, as in the models, no time has passed since.
-        let mut refused_now = BLOCK_ROUNDS == 0;
+        let mut refused_now = block_rounds() == 0;
         with_place(|place| {
             loop {
                 // What is there for the taking soon is worth a short spin.

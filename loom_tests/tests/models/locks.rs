@@ -4,8 +4,9 @@
 //! Checked to the bound of `common` under loom's model.
 
 use crate::common::{Bound, message_of};
-use crate::stage::{BOUND, Case, Role, Seen, busy, deadlock, explore, play, registry, role, signal};
-use purloin_loom::internals::primitive::{Arc, Flaw};
+use crate::stage::{BOUND, Case, Role, Seen, Tally, before, busy, deadlock, explore, play, registry, role, signal};
+use purloin_loom::internals::primitive::{Arc, Flaw, Policy, pauses, with_policy};
+use purloin_loom::internals::registry::Registry;
 use purloin_loom::internals::spawn::spawn_in;
 use purloin_loom::internals::sync::{Mutex, RwLock};
 use purloin_loom::internals::worker::{Worker, without_core};
@@ -48,6 +49,52 @@ fn holder_without_core(main: usize, seen: Seen) {
 fn a_holder_gets_its_core_back() {
     let outcomes = &["the holder waited for the core", "the other went on later"];
     explore("holder without core", Bound::AtMost(1), 50, &[0, 1], outcomes, holder_without_core);
+}
+
+/// A worker and a thread from outside take a lock. The worker looks once more before it gives up its core.
+fn looks(main: usize, seen: Seen) {
+    let look = Policy { lock_rounds: 1, ..Policy::default() };
+    with_policy(look, || {
+        let (registry, places) = registry(1, 1);
+        let core = busy(&registry, &places[0]);
+        let gives = |registry: &Registry| {
+            before(|| {
+                assert!(registry.sleep.begin_region(), "the pool has not ended");
+                let gives = registry.sleep.standstill();
+                registry.sleep.end_region();
+                gives.expect("nobody has a core")
+            })
+        };
+        let lock = Arc::new(Mutex::new(0));
+        let (inner, pool) = (Arc::clone(&lock), Arc::clone(&registry));
+        let looked = Tally::default();
+        let by_worker = looked.clone();
+        let worker = role(move || {
+            Worker::enter(&pool, core, |_| {
+                let before = pauses();
+                *inner.lock() += 1;
+                if pauses() > before {
+                    by_worker.add();
+                }
+            });
+        });
+        let outer = Arc::clone(&lock);
+        let outsider = role(move || *outer.lock() += 1);
+        play(main, vec![worker, outsider]);
+        assert_eq!(*lock.lock(), 2, "two had the lock at once");
+        // One is the worker's last.
+        let kept = gives(&registry) == 1;
+        assert!(kept || looked.get() > 0, "the core was given up without a look");
+        seen[0].hit_if(looked.get() == 0);
+        seen[1].hit_if(looked.get() > 0 && kept);
+        seen[2].hit_if(!kept);
+    });
+}
+
+#[test]
+fn a_short_look_spares_the_core() {
+    let outcomes = &["the lock was free", "it was free at the look", "the worker gave its core up"];
+    explore("looks at a lock", BOUND, 20, &[0, 1], outcomes, looks);
 }
 
 // ---- the graph

@@ -198,6 +198,27 @@ fn start_that_fails() {
     explore("start fails", Bound::AtMost(1), 100, &[0, 2], SLEEPER, start_fails);
 }
 
+/// A thread from outside has two tasks, one after the other. The pool's own thread is in its hook all the time; another is
+/// started for the first task, and goes to sleep and is woken for the second if that is late.
+fn started_with_hook(_main: usize, seen: Seen) {
+    let hook: Box<dyn Fn(usize) + Send + Sync> = Box::new(|_| ());
+    let (registry, _places) = registry_with(Options { max_threads: 2, on_thread_start: Some(hook), ..options(1, 1) });
+    run(&registry, || ());
+    run(&registry, move || {
+        seen[0].hit_if(parks() == 0);
+        seen[1].hit_if(parks() > 0);
+        settled();
+    });
+    registry.close();
+}
+
+#[test]
+fn a_start_with_a_hook() {
+    let outcomes = &["the thread was still looking", "the thread slept between"];
+    // The other thread is the pool's, which is started in the middle of it.
+    explore("start with a hook", BOUND_OF_HUGE, 20, &[0], outcomes, started_with_hook);
+}
+
 /// A thread of the pool is woken, finds nothing and sleeps again, while somebody is away: between two looks of a watchdog the
 /// pool has worked.
 fn woken_between_looks() {
@@ -234,6 +255,15 @@ const CASES: &[Case] = &[
     // A wake left to a searcher that does not know, or is gone.
     deadlock(Flaw::FinderLooksAway, &[0, 2], chain),
     deadlock(Flaw::FinderWithoutFence, &[0, 2], chain),
+    // A thread that is counted out while it is in its hook, and once more when it has found work.
+    Case {
+        flaw: Flaw::HookCountedOut,
+        // The number of those that search, which has fallen below none.
+        message: "attempt to multiply with overflow",
+        bound: BOUND,
+        mains: &[0],
+        model: started_with_hook,
+    },
     // A wake left to a thread that is being started, and then can't be. With the producer on the main thread one
     // preemption is too few to find it.
     Case { bound: Bound::AtMost(1), ..deadlock(Flaw::StartFailureForgotten, &[0], start_fails) },

@@ -7,7 +7,7 @@
 use crate::common::Bound;
 use crate::stage::{BOUND, Case, Role, Seen, Tally, busy, explore, play, registry, role, settled};
 use purloin_loom::internals::join::join_on;
-use purloin_loom::internals::primitive::{Arc, Flaw, UnsafeCell};
+use purloin_loom::internals::primitive::{Arc, Flaw, Policy, UnsafeCell, pauses, with_policy};
 use purloin_loom::internals::worker::Worker;
 use purloin_loom::sync::{AcquireTimeoutError, Closed, Permit, Semaphore};
 use std::time::Duration;
@@ -52,6 +52,27 @@ fn turns(main: usize, seen: Seen) {
 fn turns_are_taken() {
     let outcomes = &["the first came first", "the second came first", "somebody found no permit"];
     explore("semaphore: turns", Bound::Unbounded, 20, &[0, 1], outcomes, turns);
+}
+
+/// The same with a look at the permits before a thread enters the line. loom lets a thread go on after a yield only when no
+/// other can, so a look in vain does not come to a second one here.
+fn turns_after_a_look(main: usize, seen: Seen) {
+    let look = Policy { block_rounds: 1, ..Policy::default() };
+    with_policy(look, || {
+        turns(main, seen);
+        seen[3].hit_if(pauses() > 0);
+    });
+}
+
+#[test]
+fn turns_are_taken_after_a_look() {
+    let outcomes = &[
+        "the first came first",
+        "the second came first",
+        "somebody found no permit",
+        "a permit came while somebody looked",
+    ];
+    explore("semaphore: looks", Bound::Unbounded, 20, &[0, 1], outcomes, turns_after_a_look);
 }
 
 /// One thread wants more than there is, another one of what there is, and a third adds one. Whoever comes first, all end.
