@@ -200,6 +200,8 @@ pub enum Flaw {
     CycleSoughtFirst,
     /// A thread that blocks does not show what it has locked for reading.
     ReadsUnshown,
+    /// A cycle that is not settled yet is taken for none.
+    UnsettledIsNone,
     /// A thread that waits to read keeps the lock though it was told of as one who waits for it.
     ToldReaderKeeps,
     /// A waiter of a condition variable unlocks the mutex before it is entered.

@@ -99,8 +99,9 @@ pub fn note(what: What, core: Option<Core>, timed: bool) -> Noted<'static> {
     Noted { thread, lock: PhantomData }
 }
 
-/// Notes that this thread, which had that [`core`], is about to wait for a lock, unless it would wait for ever.
-pub fn note_lock<'a>(wish: &Wish<'a>, core: Option<Core>) -> Result<Noted<'a>, Deadlock> {
+/// Notes that this thread, which had that [`core`], is about to wait for a lock, unless it would wait for ever. `None` if that
+/// is not settled yet: then the thread looks whether it has come by what it waits for, lets others run, and asks again.
+pub fn note_lock<'a>(wish: &Wish<'a>, core: Option<Core>) -> Result<Option<Noted<'a>>, Deadlock> {
     let thread = thread_number();
     let timed = wish.deadline.is_some();
     let reads = if seeded(Flaw::ReadsUnshown) { Vec::new() } else { reads::all() };
@@ -110,19 +111,22 @@ pub fn note_lock<'a>(wish: &Wish<'a>, core: Option<Core>) -> Result<Noted<'a>, D
         let cycle = holder.and_then(|holder| GRAPH.lock().path(holder, thread));
         GRAPH.lock().waits.insert(thread, wait);
         let noted = Noted { thread, lock: PhantomData };
-        return if cycle.is_none() { Ok(noted) } else { Err(Deadlock::new(Vec::new())) };
+        return if cycle.is_none() { Ok(Some(noted)) } else { Err(Deadlock::new(Vec::new())) };
     }
     let mut graph = GRAPH.lock();
     graph.waits.insert(thread, wait);
-    match graph.path(thread, thread).filter(|cycle| graph.holds(cycle)) {
-        None => Ok(Noted { thread, lock: PhantomData }),
-        Some(cycle) => {
-            let waits = cycle.iter().map(|(thread, keeper)| graph.describe(*thread, &[*keeper])).collect();
-            graph.tell(&cycle);
-            graph.waits.remove(&thread);
-            Err(Deadlock::new(waits))
-        }
-    }
+    let Some(cycle) = graph.path(thread, thread) else { return Ok(Some(Noted { thread, lock: PhantomData })) };
+    let outcome = if graph.is_closed(&cycle) {
+        let waits = cycle.iter().map(|(thread, keeper)| graph.describe(*thread, &[*keeper])).collect();
+        graph.tell(&cycle);
+        Err(Deadlock::new(waits))
+    } else if seeded(Flaw::UnsettledIsNone) {
+        return Ok(Some(Noted { thread, lock: PhantomData }));
+    } else {
+        Ok(None)
+    };
+    graph.waits.remove(&thread);
+    outcome
 }
 
 /// The pool and the core of this thread, to be asked for before it gives the core away.
@@ -195,9 +199,10 @@ impl Graph {
         None
     }
 
-    /// Whether those in the cycle who wait for a writer that waits are kept out by it. Looked at last: the lock is read by one
-    /// of the cycle then, and to try it for reading disturbs nobody.
-    fn holds(&self, cycle: &Path) -> bool {
+    /// Whether those in the cycle who wait for a writer that waits are kept out by it. If not, the writer, or they, or both are
+    /// about to go on: whoever comes first. Looked at last: the lock is read by one of the cycle then, and to try it for
+    /// reading disturbs nobody.
+    fn is_closed(&self, cycle: &Path) -> bool {
         let kept_out = |thread| self.waits[thread].lock.is_some_and(|edge| !edge.lets_readers_in());
         cycle.iter().all(|(thread, keeper)| keeper.how != How::Wants || kept_out(thread))
     }

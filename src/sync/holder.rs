@@ -5,7 +5,7 @@ use super::line::What;
 use super::report::Deadlock;
 use crate::primitive::{
     AtomicPtr, AtomicUsize, Flaw, LOCK_ROUNDS, Ordering, RawLock, now, number_of_lock, pause_for_lock, seeded,
-    thread_number,
+    thread_number, yield_now,
 };
 use crate::seat::with_place;
 use crate::worker::{try_settle, without_core_at};
@@ -165,9 +165,16 @@ pub fn acquire(wish: &Wish<'_>, step: &mut dyn FnMut(Step) -> bool) -> bool {
             let core = graph::core();
             let mut block = || {
                 // Once the core is gone, since that may start a thread and so run the user's hooks, which may lock.
-                let noted = graph::note_lock(wish, core)?;
-                let taken = step(Step::Block(wish.deadline));
-                let told = noted.end();
+                let (taken, told) = loop {
+                    if let Some(noted) = graph::note_lock(wish, core)? {
+                        let taken = step(Step::Block(wish.deadline));
+                        break (taken, noted.end());
+                    }
+                    yield_now();
+                    if step(Step::Try) {
+                        break (true, false);
+                    }
+                };
                 if !taken {
                     return Ok(Some(false));
                 }

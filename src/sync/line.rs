@@ -3,7 +3,7 @@
 use super::graph;
 use super::holder::Wish;
 use super::report::{Core, Deadlock};
-use crate::primitive::{Arc, AtomicBool, BLOCK_ROUNDS, Flaw, Ordering, WAITS_NOTED, now, pause, seeded};
+use crate::primitive::{Arc, AtomicBool, BLOCK_ROUNDS, Flaw, Ordering, WAITS_NOTED, now, pause, seeded, yield_now};
 use crate::seat::{Place, Seat};
 use crate::worker::without_core_at;
 use std::collections::VecDeque;
@@ -155,20 +155,20 @@ pub fn hope_for(condition: impl Fn() -> bool) {
 /// goes to others meanwhile. After a `false` the caller leaves the line, under the primitive's lock, and may find that it has
 /// been answered after all.
 pub fn wait(place: &Place, call: &Call, deadline: Option<Instant>, what: What) -> bool {
-    let enter = |core| Ok(WAITS_NOTED.then(|| graph::note(what, core, deadline.is_some())));
+    let enter = |core| Ok(Some(WAITS_NOTED.then(|| graph::note(what, core, deadline.is_some()))));
     wait_noted(place, call, deadline, enter).expect("this wait is for no thread in particular")
 }
 
 /// Waits in the same way for what a thread is to end, unless it would wait for ever. The caller then leaves the line.
 pub fn wait_for_holder(place: &Place, call: &Call, wish: &Wish<'_>) -> Result<bool, Deadlock> {
-    wait_noted(place, call, wish.deadline, |core| graph::note_lock(wish, core).map(Some))
+    wait_noted(place, call, wish.deadline, |core| Ok(graph::note_lock(wish, core)?.map(Some)))
 }
 
 fn wait_noted<'a>(
     place: &Place,
     call: &Call,
     deadline: Option<Instant>,
-    enter: impl FnOnce(Option<Core>) -> Result<Option<graph::Noted<'a>>, Deadlock>,
+    enter: impl Fn(Option<Core>) -> Result<Option<Option<graph::Noted<'a>>>, Deadlock>,
 ) -> Result<bool, Deadlock> {
     for round in 0..BLOCK_ROUNDS {
         if call.is_answered() {
@@ -182,7 +182,13 @@ fn wait_noted<'a>(
     let core = graph::core();
     without_core_at(place, || {
         // From when the core is gone, which may run the user's hooks, until before the thread has one again.
-        let _noted = enter(core)?;
+        let _noted = loop {
+            match enter(core)? {
+                Some(noted) => break noted,
+                None if call.is_answered() => return Ok(true),
+                None => yield_now(),
+            }
+        };
         loop {
             if call.is_answered() {
                 return Ok(true);
