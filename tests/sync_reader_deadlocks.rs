@@ -360,7 +360,7 @@ fn a_snapshot_tells_of_readers_and_makers() {
             let guard = held.lock();
             value.get_or_init(|| {
                 purloin::blocking(|| all.wait());
-                [&waits_too, &write, &ask].map(|line| until_waiting_at(line));
+                [&waits_too, &write, &ask].into_iter().for_each(|line| until_waiting_at(line));
                 let snapshot = waiting().to_string();
                 let line_at = |at: &str| snapshot.lines().find(|line| line.contains(&format!("waits at {at}")));
                 let read = format!("locked for reading at {}", line_of("// what the writer waits for"));

@@ -54,8 +54,9 @@ impl<T> OnceLock<T> {
     /// # Panics
     ///
     /// As `make`; the value is then not there, and one of those who wait, if any, runs its own. And if `make` asks for the
-    /// very value that it makes, on this thread. (A part of `make` that another thread runs must not ask for it either: it
-    /// would wait for the whole, and the whole for it.)
+    /// very value that it makes, on this thread, or if to wait would close a [cycle](super::Mutex::lock), of makers that want each
+    /// other's values for instance. (A part of `make` that another thread runs must not ask for it either: it would wait for
+    /// the whole, and the whole for it. That is not reported.)
     ///
     /// ```
     /// use purloin::sync::OnceLock;

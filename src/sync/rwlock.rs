@@ -15,12 +15,13 @@ use std::time::{Duration, Instant};
 ///
 /// Waiting is as with [`Mutex`](super::Mutex): the core goes to others meanwhile. As soon as a writer waits, no more readers are let in,
 /// so readers cannot keep writers away for ever. For the same reason a thread must not lock for reading what it has locked
-/// for reading already: if a writer has come in between, both wait for ever. Nor can it lock for writing what it has locked
-/// for reading: drop the guard first. That is not reported: of readers, nobody notes who they are.
+/// for reading already: if a writer has come in between, both would wait for ever. Nor can it lock for writing what it has
+/// locked for reading: drop the guard first. Both are reported by a panic, as are [cycles](super::Mutex::lock) through readers.
 ///
 /// The parts of a `join`, a `map` or a scope count as well: if they lock for reading what is locked for reading around them, a
 /// writer that comes in between waits for the outer guard, the parts for the writer, and the outer guard for the parts. Read
-/// what they need before, or hand them a reference to what the guard guards.
+/// what they need before, or hand them a reference to what the guard guards. That is not reported, as it is no matter of locks
+/// alone.
 ///
 /// A panic while the lock is held unlocks it; there is no poisoning.
 ///
@@ -85,7 +86,8 @@ impl<T: ?Sized> RwLock<T> {
     ///
     /// # Panics
     ///
-    /// If this thread has the lock for writing, or a cycle would be closed, as told at [`Mutex::lock`](super::Mutex::lock).
+    /// If this thread has the lock for writing, or has it for reading and a writer waits, or if a cycle would be closed, as told
+    /// at [`Mutex::lock`](super::Mutex::lock).
     ///
     /// ```
     /// let lock = purloin::sync::RwLock::new(1);
@@ -163,7 +165,7 @@ impl<T: ?Sized> RwLock<T> {
     ///
     /// # Panics
     ///
-    /// If this thread has the lock for writing already, or a cycle would be closed, as told at
+    /// If this thread has the lock already, for writing or for reading, or if a cycle would be closed, as told at
     /// [`Mutex::lock`](super::Mutex::lock).
     ///
     /// ```
