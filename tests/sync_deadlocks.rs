@@ -7,7 +7,7 @@ use common::{
     CORES, Gate, LONG, assert_sound, at_cores, note, panic_text_of, spin_for, spin_until, text_of, watched, within,
 };
 use purloin::Pool;
-use purloin::sync::{Condvar, Monitor, Mutex, RwLock, Snapshot, waiting};
+use purloin::sync::{Condvar, Monitor, Mutex, OnceLock, RwLock, Snapshot, waiting};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
@@ -72,6 +72,7 @@ fn the_panic_is_at_the_line_that_locks() {
         }
     }));
     let (mutex, lock, monitor) = (Mutex::new(0), RwLock::new(0), Monitor::new(0));
+    let (other, once) = (RwLock::new(0), OnceLock::new());
     thread::scope(|scope| {
         let locker = thread::Builder::new().name(LOCKER.to_owned());
         let body = || {
@@ -80,11 +81,21 @@ fn the_panic_is_at_the_line_that_locks() {
             panic_text_of(|| drop(lock.read())); // to read
             panic_text_of(|| drop(lock.write())); // to write
             panic_text_of(|| monitor.with(|_| monitor.with(|_| ()))); // inside again
+            panic_text_of(|| *once.get_or_init(|| *once.get_or_init(|| 1))); // its own value
+            let _read = other.read();
+            panic_text_of(|| drop(other.write())); // to write what is read
         };
         locker.spawn_scoped(scope, body).expect("a thread").join().expect("all are caught");
     });
     let seen = SEEN.lock().unwrap();
-    let lines = ["// a mutex again", "// to read", "// to write", "// inside again"];
+    let lines = [
+        "// a mutex again",
+        "// to read",
+        "// to write",
+        "// inside again",
+        "// its own value",
+        "// to write what is read",
+    ];
     assert_eq!(seen.len(), lines.len(), "{seen:?}");
     for (seen, line) in seen.iter().zip(lines) {
         assert!(seen.starts_with(&line_of(line)), "{line} is told at {seen}");

@@ -1,7 +1,7 @@
 //! The models' locks. [`Mutex`] is loom's or shuttle's. [`RwLock`] stands for parking_lot's, which is tried as well as locked:
 //! in loom 0.7.3 a `try_lock` that another thread comes before does not fail but blocks. It is a word with the orderings that
 //! parking_lot has (Acquire to lock, Release to unlock, nothing if it fails) and a queue beside it. Whoever comes may overtake
-//! those who were woken, as there; it prefers neither readers nor writers. Whether a time-out can pass is the explorer's: see
+//! those who were woken, as there, and as there a writer that waits keeps readers out. Whether a time-out can pass is the explorer's: see
 //! `look_until`.
 
 use super::raw::sync as raw;
@@ -54,21 +54,77 @@ impl Queue {
     }
 }
 
+/// A lock without its value.
+///
 /// | `word` | meaning |
 /// |---|---|
 /// | 0 | free |
 /// | n | n readers |
 /// | `WRITER` | a writer |
+/// | + `PENDING` | a writer waits: no more readers |
 /// | + `WAITED` | perhaps somebody waits |
 #[derive(Debug)]
-pub struct RwLock<T: ?Sized> {
+pub struct RawLock {
     word: AtomicUsize,
     queue: Queue,
-    value: UnsafeCell<T>,
 }
 
 const WRITER: usize = 1 << 8;
 const WAITED: usize = 1 << 9;
+const PENDING: usize = 1 << 10;
+
+/// What keeps readers out.
+const WRITES: usize = WRITER | PENDING;
+/// What keeps writers out.
+const TAKEN: usize = !(WAITED | PENDING);
+
+impl RawLock {
+    /// Adds to the word, which was `word` at the last look, if nothing of `unless` is in it. A writer that comes in is no
+    /// longer pending; if there is another, it says so again.
+    fn try_add(&self, mut word: usize, more: usize, unless: usize) -> bool {
+        while word & unless == 0 {
+            let new = (word & !PENDING) + more;
+            match self.word.compare_exchange(word, new, Ordering::Acquire, Ordering::Relaxed) {
+                Ok(_) => return true,
+                Err(now) => word = now,
+            }
+        }
+        false
+    }
+
+    fn wait_to(&self, more: usize, unless: usize, mark: usize) {
+        self.queue.wait_until(|| {
+            let before = self.word.fetch_or(mark, Ordering::Relaxed);
+            self.try_add(before | mark, more, unless)
+        });
+    }
+
+    fn subtract(&self, less: usize) {
+        // Release pairs with the Acquire of the exchange that takes the lock next.
+        if self.word.fetch_sub(less, Ordering::Release) & WAITED != 0 {
+            self.queue.wake(|| {
+                self.word.fetch_and(!WAITED, Ordering::Relaxed);
+            });
+        }
+    }
+}
+
+/// The lock within.
+pub fn raw_of<T: ?Sized>(lock: &RwLock<T>) -> &RawLock {
+    &lock.raw
+}
+
+/// Whether the lock lets readers in: nobody writes, nor waits to write.
+pub fn lets_readers_in(lock: &RawLock) -> bool {
+    lock.word.load(Ordering::Relaxed) & WRITES == 0
+}
+
+/// The models' lock for readers or a writer.
+#[derive(Debug)]
+pub struct RwLock<T: ?Sized> {
+    raw: RawLock,
+    value: UnsafeCell<T>,
+}
 
 // SAFETY: the value is reached by readers, or by a writer only, as loom checks.
 unsafe impl<T: ?Sized + Send + Sync> Sync for RwLock<T> {}
@@ -82,7 +138,8 @@ pub struct RwLockWriteGuard<'a, T: ?Sized>(&'a RwLock<T>);
 impl<T> RwLock<T> {
     /// An unlocked lock.
     pub fn new(value: T) -> Self {
-        RwLock { word: AtomicUsize::new(0), queue: Queue::new(), value: UnsafeCell::new(value) }
+        let raw = RawLock { word: AtomicUsize::new(0), queue: Queue::new() };
+        RwLock { raw, value: UnsafeCell::new(value) }
     }
 
     /// The value.
@@ -92,53 +149,26 @@ impl<T> RwLock<T> {
 }
 
 impl<T: ?Sized> RwLock<T> {
-    /// Adds to the word, which was `word` at the last look, if nothing of `unless` is in it.
-    fn try_add(&self, mut word: usize, more: usize, unless: usize) -> bool {
-        while word & unless == 0 {
-            match self.word.compare_exchange(word, word + more, Ordering::Acquire, Ordering::Relaxed) {
-                Ok(_) => return true,
-                Err(now) => word = now,
-            }
-        }
-        false
-    }
-
-    fn wait_to(&self, more: usize, unless: usize) {
-        self.queue.wait_until(|| {
-            let before = self.word.fetch_or(WAITED, Ordering::Relaxed);
-            self.try_add(before | WAITED, more, unless)
-        });
-    }
-
-    fn subtract(&self, less: usize) {
-        // Release pairs with the Acquire of the exchange that takes the lock next.
-        if self.word.fetch_sub(less, Ordering::Release) & WAITED != 0 {
-            self.queue.wake(|| {
-                self.word.fetch_and(!WAITED, Ordering::Relaxed);
-            });
-        }
-    }
-
     /// Locks for reading.
     pub fn read(&self) -> RwLockReadGuard<'_, T> {
-        self.wait_to(1, WRITER);
+        self.raw.wait_to(1, WRITES, WAITED);
         RwLockReadGuard(self)
     }
 
     /// Locks for writing.
     pub fn write(&self) -> RwLockWriteGuard<'_, T> {
-        self.wait_to(WRITER, !WAITED);
+        self.raw.wait_to(WRITER, TAKEN, WAITED | PENDING);
         RwLockWriteGuard(self)
     }
 
-    /// Locks for reading if nobody writes. It may be free: that is tried without a look.
+    /// Locks for reading if nobody writes or waits to. It may be free: that is tried without a look.
     pub fn try_read(&self) -> Option<RwLockReadGuard<'_, T>> {
-        self.try_add(0, 1, WRITER).then(|| RwLockReadGuard(self))
+        self.raw.try_add(0, 1, WRITES).then(|| RwLockReadGuard(self))
     }
 
     /// Locks for writing if it is free, tried as for reading.
     pub fn try_write(&self) -> Option<RwLockWriteGuard<'_, T>> {
-        self.try_add(0, WRITER, !WAITED).then(|| RwLockWriteGuard(self))
+        self.raw.try_add(0, WRITER, TAKEN).then(|| RwLockWriteGuard(self))
     }
 
     /// Locks for reading, by that time if time passes.
@@ -160,13 +190,13 @@ impl<T: ?Sized> RwLock<T> {
 
 impl<T: ?Sized> Drop for RwLockReadGuard<'_, T> {
     fn drop(&mut self) {
-        self.0.subtract(1);
+        self.0.raw.subtract(1);
     }
 }
 
 impl<T: ?Sized> Drop for RwLockWriteGuard<'_, T> {
     fn drop(&mut self) {
-        self.0.subtract(WRITER);
+        self.0.raw.subtract(WRITER);
     }
 }
 

@@ -21,7 +21,7 @@ mod model;
 #[cfg(purloin_model)]
 mod standin;
 #[cfg(purloin_model)]
-pub use locks::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
+pub use locks::{Mutex, RawLock, RwLock, RwLockReadGuard, RwLockWriteGuard, lets_readers_in, raw_of};
 #[cfg(purloin_model)]
 pub use model::*;
 #[cfg(purloin_model)]
@@ -54,7 +54,7 @@ pub use in_shuttle::*;
 use in_shuttle::{look_until, paused};
 
 mod number;
-pub use number::{name_of_thread, thread_number};
+pub use number::{name_of_thread, number_of_lock, thread_number};
 
 pub use std::sync::Arc;
 pub use std::sync::atomic::Ordering;
@@ -212,6 +212,12 @@ pub enum Flaw {
     HolderNotCleared,
     /// The wait-for graph is searched for a cycle before the new edge is in it.
     CycleSoughtFirst,
+    /// A thread that blocks does not show what it has locked for reading.
+    ReadsUnshown,
+    /// A cycle that is not settled yet is taken for none.
+    UnsettledIsNone,
+    /// A thread that waits to read keeps the lock though it was told of as one who waits for it.
+    ToldReaderKeeps,
     /// A waiter of a condition variable unlocks the mutex before it is entered.
     UnlocksBeforeEntering,
     /// A waiter of a monitor whose condition does not hold, or no longer matters, leaves the others uncalled.

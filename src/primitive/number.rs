@@ -1,9 +1,10 @@
-//! Numbers for threads: small, never used twice, and with the threads' names for those who ask why something is stuck. No
-//! protocol reads more than whether two numbers are equal, so this is no modelled primitive.
+//! Numbers for threads and locks: small, never used twice, and with the threads' names for those who ask why something is
+//! stuck. No protocol reads more than whether two numbers are equal, so this is no modelled primitive.
 
 use super::{thread_cell, thread_name, thread_value};
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// The threads that have a number and are alive.
@@ -65,4 +66,11 @@ fn enroll() -> usize {
 /// What that thread is called.
 pub fn name_of_thread(number: usize) -> String {
     roster(|roster| roster.names.get(&number).cloned()).unwrap_or_else(|| format!("thread {number}, which has ended"))
+}
+
+/// A number for a lock, which no other lock has.
+pub fn number_of_lock() -> usize {
+    static LAST: AtomicUsize = AtomicUsize::new(0);
+    // Relaxed: nothing but the number is told.
+    LAST.fetch_add(1, Ordering::Relaxed)
 }

@@ -2,11 +2,14 @@
 
 use super::{Flaw, Steal};
 use crossbeam_deque as cb;
+use parking_lot::lock_api::RawRwLock as _;
 use std::io;
 use std::time::{Duration, Instant};
 
 pub use crossbeam_utils::CachePadded;
 pub use crossbeam_utils::sync::{Parker, Unparker};
+/// The lock within an [`RwLock`].
+pub use parking_lot::RawRwLock as RawLock;
 pub use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub use std::hint::spin_loop;
 /// An `Arc` whose counts the models see: for what is freed by whoever comes last.
@@ -62,6 +65,23 @@ pub const fn block_rounds() -> u32 {
 /// The same for a lock that is not free.
 pub const fn lock_rounds() -> u32 {
     8
+}
+
+/// The lock within.
+pub fn raw_of<T: ?Sized>(lock: &RwLock<T>) -> &RawLock {
+    // SAFETY: used by `lets_readers_in` alone, which leaves the lock as it was.
+    unsafe { lock.raw() }
+}
+
+/// Whether the lock lets readers in: nobody writes, nor waits to write.
+pub fn lets_readers_in(lock: &RawLock) -> bool {
+    let taken = lock.try_lock_shared();
+    taken
+        .map(|taken| {
+            // SAFETY: locked for reading a moment ago, by this thread.
+            unsafe { lock.unlock_shared(taken) }
+        })
+        .is_some()
 }
 
 /// Whether that mistake is built in: never.

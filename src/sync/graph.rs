@@ -1,13 +1,14 @@
 //! Which thread waits for what: the wait-for graph, kept by threads that are about to block, and by no others.
 
-use super::holder::{Holder, Wish};
+use super::holder::{Held, Holder, Mode, Wish};
 use super::line::What;
-use crate::primitive::{Flaw, Mutex, name_of_thread, seeded, shared_static, thread_number};
+use super::reads::{self, Read};
+use super::report::{Core, Deadlock, How, Keeper, Snapshot, Waiting};
+use crate::primitive::{Flaw, Mutex, RawLock, lets_readers_in, seeded, shared_static, thread_number};
 use crate::worker::Worker;
-use std::collections::BTreeMap;
-use std::fmt;
+use std::collections::{BTreeMap, VecDeque};
 use std::marker::PhantomData;
-use std::panic::Location;
+use std::mem;
 use std::ptr;
 
 /// All waits of this process, by the number of the thread that waits.
@@ -15,9 +16,6 @@ use std::ptr;
 struct Graph {
     waits: BTreeMap<usize, Wait>,
 }
-
-/// The pool of a thread that waits, by its address, and the core that it had.
-pub type Core = (usize, usize);
 
 /// One thread's wait.
 #[derive(Debug)]
@@ -28,20 +26,37 @@ struct Wait {
     lock: Option<Edge>,
     /// Whether it ends by itself.
     timed: bool,
+    /// What the thread has locked for reading.
+    reads: Vec<Read>,
+    /// Whether a report tells of it as one who waits for a writer that waits.
+    told: bool,
 }
 
-/// A reference to the holder of a lock that a thread waits for.
+/// A reference to the lock that a thread waits for, and how it wants it.
 #[derive(Debug, Clone, Copy)]
-struct Edge(*const Holder);
+struct Edge {
+    holder: *const Holder,
+    lock: Option<*const RawLock>,
+    mode: Mode,
+}
 
-// SAFETY: a shared reference in all but the name: `Edge::holder` says why it may be followed. `Holder` is `Sync`.
+// SAFETY: shared references in all but the name: `Edge::held` says why they may be followed. `Holder` and `RawLock` are `Sync`.
 unsafe impl Send for Edge {}
 
 impl Edge {
-    fn holder(&self) -> Option<(usize, &'static Location<'static>)> {
+    fn of(wish: &Wish<'_>) -> Self {
+        Edge { holder: ptr::from_ref(wish.holder), lock: wish.lock.map(ptr::from_ref), mode: wish.mode }
+    }
+
+    fn held(&self) -> Held {
         // SAFETY: an edge is in the graph only as long as the thread that put it there borrows the lock (`Noted`), and is
         // followed only under the graph's lock, without which that thread cannot take it out.
-        unsafe { &*self.0 }.get()
+        unsafe { &*self.holder }.get()
+    }
+
+    fn lets_readers_in(&self) -> bool {
+        // SAFETY: as in `held`.
+        self.lock.is_none_or(|lock| lets_readers_in(unsafe { &*lock }))
     }
 }
 
@@ -57,41 +72,61 @@ pub struct Noted<'a> {
     lock: PhantomData<&'a Holder>,
 }
 
+impl Noted<'_> {
+    fn remove(&self) -> bool {
+        GRAPH.lock().waits.remove(&self.thread).is_some_and(|wait| wait.told)
+    }
+
+    /// Drops it, and tells whether the thread was told of as one who waits for a writer that waits: then it has to.
+    pub fn end(self) -> bool {
+        let told = self.remove();
+        mem::forget(self);
+        told && !seeded(Flaw::ToldReaderKeeps)
+    }
+}
+
 impl Drop for Noted<'_> {
     fn drop(&mut self) {
-        GRAPH.lock().waits.remove(&self.thread);
+        self.remove();
     }
 }
 
 /// Notes that this thread, which had that [`core`], is about to wait for something that is no lock.
 pub fn note(what: What, core: Option<Core>, timed: bool) -> Noted<'static> {
     let thread = thread_number();
-    let wait = Wait { what, core, lock: None, timed };
+    let wait = Wait { what, core, lock: None, timed, reads: reads::all(), told: false };
     GRAPH.lock().waits.insert(thread, wait);
     Noted { thread, lock: PhantomData }
 }
 
-/// Notes that this thread, which had that [`core`], is about to wait for a lock, unless it would wait for ever.
-pub fn note_lock<'a>(wish: &Wish<'a>, core: Option<Core>) -> Result<Noted<'a>, Deadlock> {
+/// Notes that this thread, which had that [`core`], is about to wait for a lock, unless it would wait for ever. `None` if that
+/// is not settled yet: then the thread looks whether it has come by what it waits for, lets others run, and asks again.
+pub fn note_lock<'a>(wish: &Wish<'a>, core: Option<Core>) -> Result<Option<Noted<'a>>, Deadlock> {
     let thread = thread_number();
     let timed = wish.deadline.is_some();
-    let wait = Wait { what: wish.what, core, lock: Some(Edge(ptr::from_ref(wish.holder))), timed };
+    let reads = if seeded(Flaw::ReadsUnshown) { Vec::new() } else { reads::all() };
+    let wait = Wait { what: wish.what, core, lock: Some(Edge::of(wish)), timed, reads, told: false };
     if seeded(Flaw::CycleSoughtFirst) {
-        let cycle = wish.holder.get().and_then(|(holder, _)| GRAPH.lock().path(holder, thread));
+        let holder = if let Held::By(holder, _) = wish.holder.get() { Some(holder) } else { None };
+        let cycle = holder.and_then(|holder| GRAPH.lock().path(holder, thread));
         GRAPH.lock().waits.insert(thread, wait);
         let noted = Noted { thread, lock: PhantomData };
-        return if cycle.is_none() { Ok(noted) } else { Err(Deadlock { cycle: Vec::new() }) };
+        return if cycle.is_none() { Ok(Some(noted)) } else { Err(Deadlock::new(Vec::new())) };
     }
     let mut graph = GRAPH.lock();
     graph.waits.insert(thread, wait);
-    match graph.path(thread, thread) {
-        None => Ok(Noted { thread, lock: PhantomData }),
-        Some(cycle) => {
-            let cycle = cycle.iter().map(|thread| graph.describe(*thread)).collect();
-            graph.waits.remove(&thread);
-            Err(Deadlock { cycle })
-        }
-    }
+    let Some(cycle) = graph.path(thread, thread) else { return Ok(Some(Noted { thread, lock: PhantomData })) };
+    let outcome = if graph.is_closed(&cycle) {
+        let waits = cycle.iter().map(|(thread, keeper)| graph.describe(*thread, &[*keeper])).collect();
+        graph.tell(&cycle);
+        Err(Deadlock::new(waits))
+    } else if seeded(Flaw::UnsettledIsNone) {
+        return Ok(Some(Noted { thread, lock: PhantomData }));
+    } else {
+        Ok(None)
+    };
+    graph.waits.remove(&thread);
+    outcome
 }
 
 /// The pool and the core of this thread, to be asked for before it gives the core away.
@@ -99,133 +134,98 @@ pub fn core() -> Option<Core> {
     Worker::current().map(|worker| (ptr::from_ref(worker.registry()).addr(), worker.core_index()))
 }
 
+/// Threads that wait, each with the one of those it waits for that is next.
+type Path = Vec<(usize, Keeper)>;
+
 impl Graph {
-    /// The threads from `first` on, each of which waits, without a time-out, for a lock that the next one holds, if the
-    /// last of them waits for one that `last` holds.
-    fn path(&self, first: usize, last: usize) -> Option<Vec<usize>> {
-        let mut path = vec![first];
-        loop {
-            let wait = self.waits.get(path.last()?).filter(|wait| !wait.timed)?;
-            let (holder, _) = wait.lock?.holder()?;
-            if holder == last {
-                return Some(path);
-            }
-            // A cycle further on is its own members' business.
-            if path.contains(&holder) {
-                return None;
-            }
-            path.push(holder);
+    /// For whom the thread waits, as far as it is known: for each of them.
+    fn keepers(&self, thread: usize) -> Vec<Keeper> {
+        let Some(edge) = self.waits.get(&thread).and_then(|wait| wait.lock) else { return Vec::new() };
+        match (edge.held(), edge.mode) {
+            (Held::By(thread, at), Mode::Made) => vec![Keeper { thread, how: How::Makes, at }],
+            (Held::By(thread, at), _) => vec![Keeper { thread, how: How::Took, at }],
+            (Held::Named(lock), Mode::Alone) => self.readers(lock),
+            (Held::Named(_), Mode::Shared) => self.writer_before(edge).into_iter().collect(),
+            _ => Vec::new(),
         }
     }
 
-    fn describe(&self, thread: usize) -> Waiting {
+    /// The threads that wait and have the lock of that name for reading.
+    fn readers(&self, lock: usize) -> Vec<Keeper> {
+        let reader = |(thread, wait): (&usize, &Wait)| {
+            let read = wait.reads.iter().find(|read| read.lock == lock)?;
+            Some(Keeper { thread: *thread, how: How::Reads, at: read.at })
+        };
+        self.waits.iter().filter_map(reader).collect()
+    }
+
+    /// A thread that waits to write what others read, and keeps further readers out. Which one it is nobody notes, but all
+    /// who may be wait for the same readers. Nobody, if it may be one who waits with a time-out.
+    fn writer_before(&self, edge: Edge) -> Option<Keeper> {
+        let is_writer = |wait: &Wait| {
+            wait.lock.is_some_and(|other| other.mode == Mode::Alone && ptr::eq(other.holder, edge.holder))
+        };
+        let mut writers = self.waits.iter().filter(|(_, wait)| is_writer(wait));
+        if writers.clone().any(|(_, wait)| wait.timed) {
+            return None;
+        }
+        writers.next().map(|(thread, wait)| Keeper { thread: *thread, how: How::Wants, at: wait.what.at })
+    }
+
+    /// The threads from `first` on, each of which waits, without a time-out, for the next one, if the last of them waits for
+    /// `last`. A thread may wait for many, all of whom it needs.
+    fn path(&self, first: usize, last: usize) -> Option<Path> {
+        let mut before = BTreeMap::<usize, (usize, Keeper)>::new();
+        let mut next = VecDeque::from([first]);
+        while let Some(thread) = next.pop_front() {
+            if self.waits.get(&thread).is_none_or(|wait| wait.timed) {
+                continue;
+            }
+            for keeper in self.keepers(thread) {
+                if keeper.thread == last {
+                    let mut path = vec![(thread, keeper)];
+                    while let Some(step) = path.last().and_then(|(thread, _)| before.get(thread)) {
+                        path.push(*step);
+                    }
+                    path.reverse();
+                    return Some(path);
+                }
+                if keeper.thread != first && !before.contains_key(&keeper.thread) {
+                    before.insert(keeper.thread, (thread, keeper));
+                    next.push_back(keeper.thread);
+                }
+            }
+        }
+        None
+    }
+
+    /// Whether those in the cycle who wait for a writer that waits are kept out by it. If not, the writer, or they, or both are
+    /// about to go on: whoever comes first. Looked at last: the lock is read by one of the cycle then, and to try it for
+    /// reading disturbs nobody.
+    fn is_closed(&self, cycle: &Path) -> bool {
+        let kept_out = |thread| self.waits[thread].lock.is_some_and(|edge| !edge.lets_readers_in());
+        cycle.iter().all(|(thread, keeper)| keeper.how != How::Wants || kept_out(thread))
+    }
+
+    /// Those of the cycle who wait for a writer that waits are told of.
+    fn tell(&mut self, cycle: &Path) {
+        for (thread, _) in cycle.iter().filter(|(_, keeper)| keeper.how == How::Wants) {
+            self.waits.get_mut(thread).into_iter().for_each(|wait| wait.told = true);
+        }
+    }
+
+    fn describe(&self, thread: usize, keepers: &[Keeper]) -> Waiting {
         let wait = &self.waits[&thread];
-        Waiting {
-            thread: name_of_thread(thread),
-            core: wait.core,
-            what: wait.what,
-            timed: wait.timed,
-            holder: wait.lock.and_then(|edge| edge.holder()).map(|(holder, at)| (name_of_thread(holder), at)),
-        }
-    }
-}
-
-/// Why a thread must not wait: it would do so for ever.
-#[derive(Debug)]
-pub struct Deadlock {
-    cycle: Vec<Waiting>,
-}
-
-impl Deadlock {
-    /// Panics, at the line of the caller's caller as far as they pass it on.
-    #[track_caller]
-    pub fn report(&self) -> ! {
-        panic!("{self}")
-    }
-}
-
-impl fmt::Display for Deadlock {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let [own] = &self.cycle[..] {
-            return write!(f, "deadlock: a thread locks again what it holds: drop the first guard before\n  {own}");
-        }
-        f.write_str(
-            "deadlock: each of these threads waits for a lock that the next one holds: take them in one order, or use \
-             try_lock_for",
-        )?;
-        self.cycle.iter().try_for_each(|waiting| write!(f, "\n  {waiting}"))
-    }
-}
-
-/// A thread that waits for something of this module, as [`waiting`] found it.
-#[derive(Debug, Clone)]
-pub struct Waiting {
-    thread: String,
-    core: Option<Core>,
-    what: What,
-    timed: bool,
-    holder: Option<(String, &'static Location<'static>)>,
-}
-
-impl Waiting {
-    /// The kind of primitive that it waits for, as its type is called.
-    pub fn kind(&self) -> &'static str {
-        self.what.kind
-    }
-
-    /// The source line that waits.
-    pub fn location(&self) -> &'static Location<'static> {
-        self.what.at
-    }
-}
-
-impl fmt::Display for Waiting {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.thread)?;
-        if let Some((pool, core)) = self.core {
-            write!(f, " (core {core} of pool {pool:#x})")?;
-        }
-        let What { kind, address, at } = self.what;
-        write!(f, " waits at {at} for {kind} {address:#x}")?;
-        if let Some((holder, since)) = &self.holder {
-            write!(f, ", which {holder} took at {since}")?;
-        }
-        if self.timed {
-            f.write_str(", with a time-out")?;
-        }
-        Ok(())
-    }
-}
-
-/// Who waits for what, at one moment: [`waiting`]. It displays as one line a thread.
-#[derive(Debug, Clone)]
-pub struct Snapshot {
-    waits: Vec<Waiting>,
-}
-
-impl Snapshot {
-    /// The threads that wait.
-    pub fn threads(&self) -> &[Waiting] {
-        &self.waits
-    }
-}
-
-impl fmt::Display for Snapshot {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.waits.is_empty() {
-            return f.write_str("no thread waits");
-        }
-        let mut waits = self.waits.iter();
-        waits.next().map_or(Ok(()), |first| write!(f, "{first}"))?;
-        waits.try_for_each(|waiting| write!(f, "\n{waiting}"))
+        Waiting::new(thread, wait.core, wait.what, wait.timed, keepers)
     }
 }
 
 /// Who waits for what in this process, as far as it is this module's: the answer to "why is it stuck?".
 ///
 /// Each thread that is blocked on a primitive of this module is listed with its core, if it had one, the primitive, and the
-/// source line that waits; for a lock that one thread holds, with that thread and the line that took it. What threads wait
-/// for in other ways (the end of a task, a lock of `std`) is not known here. The holders are as of a moment ago.
+/// source line that waits; for a lock that one thread holds, or a value that one makes, with that thread and the line where it
+/// began to; for a lock that others read, with those of them who wait themselves. What threads wait for in other ways (the
+/// end of a task, a lock of `std`) is not known here. The holders are as of a moment ago.
 ///
 /// ```
 /// use purloin::sync::{Mutex, waiting};
@@ -245,5 +245,6 @@ impl fmt::Display for Snapshot {
 /// ```
 pub fn waiting() -> Snapshot {
     let graph = GRAPH.lock();
-    Snapshot { waits: graph.waits.keys().map(|thread| graph.describe(*thread)).collect() }
+    let describe = |thread: &usize| graph.describe(*thread, &graph.keepers(*thread));
+    Snapshot::new(graph.waits.keys().map(describe).collect())
 }

@@ -2,8 +2,10 @@
 
 use super::graph;
 use super::line::What;
+use super::report::Deadlock;
 use crate::primitive::{
-    AtomicPtr, AtomicUsize, Flaw, Ordering, lock_rounds, now, pause_for_lock, seeded, thread_number,
+    AtomicPtr, AtomicUsize, Flaw, Ordering, RawLock, lock_rounds, now, number_of_lock, pause_for_lock, seeded,
+    thread_number, yield_now,
 };
 use crate::seat::with_place;
 use crate::worker::{try_settle, without_core_at};
@@ -11,29 +13,48 @@ use std::panic::Location;
 use std::ptr;
 use std::time::Instant;
 
-/// The thread that holds a lock alone, and where it took it. For reports: nobody decides by it who may have the lock.
+/// The thread that holds a lock alone, and where it took it; the lock's name for those who read. For reports: nobody decides
+/// by it who may have the lock.
 ///
-/// | `thread` | meaning | written by |
+/// | `word` | meaning | written by |
 /// |---|---|---|
-/// | 0 | nobody, or readers, or a thread that has not noted itself yet | the holder, before it unlocks |
+/// | 0 | nobody, or a thread that has not noted itself yet; never read | the holder, before it unlocks |
 /// | n | the thread of that number | that thread, once it has the lock |
+/// | `NAMED` + n | as 0, of a lock that has been read: its name, for good and no other lock's | its first reader; the holder, before it unlocks |
 #[derive(Debug)]
 pub struct Holder {
-    thread: AtomicUsize,
+    word: AtomicUsize,
     at: AtomicPtr<Location<'static>>,
 }
+
+const NAMED: usize = 1 << (usize::BITS - 1);
+
+/// What a [`Holder`] says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Held {
+    /// Nothing.
+    Unknown,
+    /// The thread of that number has it alone, since that line.
+    By(usize, &'static Location<'static>),
+    /// Nobody has it alone, and who reads it has this name in its list.
+    Named(usize),
+}
+
+/// What the word was before its thread noted itself: to be put back.
+#[derive(Debug, Clone, Copy)]
+pub struct Before(usize);
 
 impl Holder {
     crate::primitive::const_in_library! {
         /// Of a lock that is free.
         pub fn new() -> Self {
-            Holder { thread: AtomicUsize::new(0), at: AtomicPtr::new(ptr::null_mut()) }
+            Holder { word: AtomicUsize::new(0), at: AtomicPtr::new(ptr::null_mut()) }
         }
     }
 
-    /// This thread has the lock.
+    /// This thread has the lock alone.
     #[inline]
-    pub fn note(&self, at: &'static Location<'static>) {
+    pub fn note(&self, at: &'static Location<'static>) -> Before {
         // Relaxed: whoever draws a conclusion from these words does so under the graph's lock, through which this thread
         // went after it wrote them. DESIGN has the argument.
         let at = ptr::from_ref(at).cast_mut();
@@ -41,27 +62,49 @@ impl Holder {
         if self.at.load(Ordering::Relaxed) != at {
             self.at.store(at, Ordering::Relaxed);
         }
-        self.thread.store(thread_number(), Ordering::Relaxed);
+        let before = Before(self.word.load(Ordering::Relaxed));
+        self.word.store(thread_number(), Ordering::Relaxed);
+        before
     }
 
     /// This thread, which has the lock, is about to unlock it.
     #[inline]
-    pub fn clear(&self) {
+    pub fn clear(&self, before: Before) {
         // Relaxed: as in `note`.
-        self.thread.store(0, Ordering::Relaxed);
+        self.word.store(before.0, Ordering::Relaxed);
     }
 
-    /// Whether somebody is noted. A hint: it may be over.
+    /// The lock's name, for a thread that has it for reading.
+    #[inline]
+    pub fn name(&self) -> usize {
+        // Relaxed: as in `note`.
+        match self.word.load(Ordering::Relaxed) {
+            0 => self.first_name(),
+            name => name,
+        }
+    }
+
+    #[cold]
+    fn first_name(&self) -> usize {
+        let name = NAMED | number_of_lock();
+        // Other readers may name it too.
+        self.word.compare_exchange(0, name, Ordering::Relaxed, Ordering::Relaxed).map_or_else(|other| other, |_| name)
+    }
+
+    /// Whether a thread is noted. A hint: it may be over.
     pub fn is_noted(&self) -> bool {
-        self.thread.load(Ordering::Relaxed) != 0
+        (1..NAMED).contains(&self.word.load(Ordering::Relaxed))
     }
 
-    /// The holder's number, and where it took the lock.
-    pub fn get(&self) -> Option<(usize, &'static Location<'static>)> {
-        let thread = self.thread.load(Ordering::Relaxed);
+    /// Who has the lock.
+    pub fn get(&self) -> Held {
+        let word = self.word.load(Ordering::Relaxed);
+        if word & NAMED != 0 {
+            return Held::Named(word);
+        }
         // SAFETY: null, or from the reference to a static that `note` was given.
         let at = unsafe { self.at.load(Ordering::Relaxed).as_ref() };
-        at.filter(|_| thread != 0).map(|at| (thread, at))
+        at.filter(|_| word != 0).map_or(Held::Unknown, |at| Held::By(word, at))
     }
 }
 
@@ -72,17 +115,31 @@ pub enum Step {
     Try,
     /// Block until it could be taken, or the deadline has passed.
     Block(Option<Instant>),
+    /// Note that this thread has it: it was taken by the step before.
+    Note,
     /// Unlock it: it was taken in one of the ways above.
     GiveBack,
 }
 
 /// How a lock is wanted.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// By one thread at a time.
+    Alone,
+    /// For reading.
+    Shared,
+    /// A value, that its maker is still making.
+    Made,
+}
+
+/// A lock, or what is waited for as if it were one, and how it is wanted.
+#[derive(Clone, Copy)]
 pub struct Wish<'a> {
     pub holder: &'a Holder,
+    /// The lock itself, which tells whether it lets readers in.
+    pub lock: Option<&'a RawLock>,
     pub what: What,
-    /// Whether the thread is to be noted as the holder.
-    pub alone: bool,
+    pub mode: Mode,
     pub deadline: Option<Instant>,
 }
 
@@ -100,7 +157,7 @@ pub fn acquire(wish: &Wish<'_>, step: &mut dyn FnMut(Step) -> bool) -> bool {
     if wish.deadline.is_some_and(|deadline| deadline <= now()) {
         return false;
     }
-    let taken = with_place(|place| -> Result<bool, graph::Deadlock> {
+    let taken = with_place(|place| -> Result<bool, Deadlock> {
         // Others should not have to wait until there is a core for this thread. It gives way once, so that it is not
         // overtaken for ever, and never with a deadline, by which it might not have the lock again.
         let mut yields = wish.deadline.is_none();
@@ -108,18 +165,26 @@ pub fn acquire(wish: &Wish<'_>, step: &mut dyn FnMut(Step) -> bool) -> bool {
             let core = graph::core();
             let mut block = || {
                 // Once the core is gone, since that may start a thread and so run the user's hooks, which may lock.
-                let noted = graph::note_lock(wish, core)?;
-                let taken = step(Step::Block(wish.deadline));
-                drop(noted);
-                if taken && wish.alone {
-                    wish.holder.note(wish.what.at);
+                let (taken, told) = loop {
+                    if let Some(noted) = graph::note_lock(wish, core)? {
+                        let taken = step(Step::Block(wish.deadline));
+                        break (taken, noted.end());
+                    }
+                    yield_now();
+                    if step(Step::Try) {
+                        break (true, false);
+                    }
+                };
+                if !taken {
+                    return Ok(Some(false));
                 }
-                if taken && !try_settle() && yields {
-                    wish.holder.clear();
+                step(Step::Note);
+                // Who was told of as one who waits has to: as a reader, it does not have the lock before its entry is gone.
+                if told || (!try_settle() && yields) {
                     step(Step::GiveBack);
                     return Ok(None);
                 }
-                Ok(Some(taken))
+                Ok(Some(true))
             };
             let taken = if seeded(Flaw::LockKeepsCore) { block() } else { without_core_at(place, block) };
             if let Some(taken) = taken? {

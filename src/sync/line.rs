@@ -1,7 +1,9 @@
 //! Threads that wait in line for a primitive of this module, first come first served.
 
 use super::graph;
-use crate::primitive::{Arc, AtomicBool, Flaw, Ordering, WAITS_NOTED, block_rounds, now, pause, seeded};
+use super::holder::Wish;
+use super::report::{Core, Deadlock};
+use crate::primitive::{Arc, AtomicBool, Flaw, Ordering, WAITS_NOTED, block_rounds, now, pause, seeded, yield_now};
 use crate::seat::{Place, Seat};
 use crate::worker::without_core_at;
 use std::collections::VecDeque;
@@ -153,29 +155,50 @@ pub fn hope_for(condition: impl Fn() -> bool) {
 /// goes to others meanwhile. After a `false` the caller leaves the line, under the primitive's lock, and may find that it has
 /// been answered after all.
 pub fn wait(place: &Place, call: &Call, deadline: Option<Instant>, what: What) -> bool {
+    let enter = |core| Ok(Some(WAITS_NOTED.then(|| graph::note(what, core, deadline.is_some()))));
+    wait_noted(place, call, deadline, enter).expect("this wait is for no thread in particular")
+}
+
+/// Waits in the same way for what a thread is to end, unless it would wait for ever. The caller then leaves the line.
+pub fn wait_for_holder(place: &Place, call: &Call, wish: &Wish<'_>) -> Result<bool, Deadlock> {
+    wait_noted(place, call, wish.deadline, |core| Ok(graph::note_lock(wish, core)?.map(Some)))
+}
+
+fn wait_noted<'a>(
+    place: &Place,
+    call: &Call,
+    deadline: Option<Instant>,
+    enter: impl Fn(Option<Core>) -> Result<Option<Option<graph::Noted<'a>>>, Deadlock>,
+) -> Result<bool, Deadlock> {
     for round in 0..block_rounds() {
         if call.is_answered() {
-            return true;
+            return Ok(true);
         }
         pause(round);
     }
     if deadline.is_some_and(|deadline| deadline <= now()) {
-        return call.is_answered();
+        return Ok(call.is_answered());
     }
     let core = graph::core();
     without_core_at(place, || {
         // From when the core is gone, which may run the user's hooks, until before the thread has one again.
-        let _noted = WAITS_NOTED.then(|| graph::note(what, core, deadline.is_some()));
+        let _noted = loop {
+            match enter(core)? {
+                Some(noted) => break noted,
+                None if call.is_answered() => return Ok(true),
+                None => yield_now(),
+            }
+        };
         loop {
             if call.is_answered() {
-                return true;
+                return Ok(true);
             }
             match deadline {
                 None => place.park(),
                 Some(deadline) => {
                     let left = deadline.saturating_duration_since(now());
                     if left.is_zero() {
-                        return call.is_answered();
+                        return Ok(call.is_answered());
                     }
                     place.park_timeout(left);
                 }

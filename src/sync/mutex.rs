@@ -78,9 +78,9 @@ impl<T: ?Sized> Mutex<T> {
     ///
     /// # Panics
     ///
-    /// If this thread has the lock already, or if threads that hold mutexes or [write locks](super::RwLock) and wait for
-    /// each other's form a cycle which this call would close: all of them would wait for ever. The message names each thread,
-    /// what it waits for, who has that, and the source lines. Waits with a time-out do not count. In a thread that panics
+    /// If this thread has the lock already, or if threads that hold mutexes or [locks for reading and writing](super::RwLock), or
+    /// make values of a [`OnceLock`](super::OnceLock), and wait for each other's, form a cycle which this call would close: all
+    /// of them would wait for ever. The message names each thread, what it waits for, who has that, and the source lines. Waits with a time-out do not count. In a thread that panics
     /// already this ends the process, after the report.
     ///
     /// ```

@@ -1,6 +1,9 @@
 //! A value that is made once, by whoever needs it first, while others wait.
 
-use super::line::{Line, What, wait};
+use super::graph;
+use super::holder::{Before, Held, Holder, Mode, Wish};
+use super::line::{Line, What, wait_for_holder};
+use super::report::Deadlock;
 use crate::primitive::{Flaw, Mutex, OnceLock as Written, const_in_library, seeded, thread_number};
 use crate::seat::with_place;
 use std::fmt;
@@ -26,13 +29,9 @@ use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 pub struct OnceLock<T> {
     /// Written by the one who initialises, of whom there is one at a time.
     value: Written<T>,
-    making: Mutex<Making>,
-}
-
-struct Making {
-    /// The number of the thread that runs an initialiser.
-    maker: Option<usize>,
-    line: Line<()>,
+    /// The thread that runs an initialiser. Written under the line's lock.
+    maker: Holder,
+    line: Mutex<Line<()>>,
 }
 
 impl<T> OnceLock<T> {
@@ -40,7 +39,7 @@ impl<T> OnceLock<T> {
         /// Nothing yet. It may be a `static`.
         #[must_use]
         pub fn new() -> Self {
-            OnceLock { value: Written::new(), making: Mutex::new(Making { maker: None, line: Line::new() }) }
+            OnceLock { value: Written::new(), maker: Holder::new(), line: Mutex::new(Line::new()) }
         }
     }
 
@@ -55,8 +54,9 @@ impl<T> OnceLock<T> {
     /// # Panics
     ///
     /// As `make`; the value is then not there, and one of those who wait, if any, runs its own. And if `make` asks for the
-    /// very value that it makes, on this thread. (A part of `make` that another thread runs must not ask for it either: it
-    /// would wait for the whole, and the whole for it.)
+    /// very value that it makes, on this thread, or if to wait would close a [cycle](super::Mutex::lock), of makers that want each
+    /// other's values for instance. (A part of `make` that another thread runs must not ask for it either: it would wait for
+    /// the whole, and the whole for it. That is not reported.)
     ///
     /// ```
     /// use purloin::sync::OnceLock;
@@ -124,10 +124,14 @@ impl<T> OnceLock<T> {
     #[cold]
     #[track_caller]
     fn make(&self, make: impl FnOnce() -> T) -> &T {
-        if let Some(_turn) = self.turn(Location::caller()) {
-            let value = make();
-            let written = self.value.set(value);
-            debug_assert!(written.is_ok(), "one thread at a time makes the value");
+        match self.turn(Location::caller()) {
+            Ok(None) => {}
+            Ok(Some(_turn)) => {
+                let value = make();
+                let written = self.value.set(value);
+                debug_assert!(written.is_ok(), "one thread at a time makes the value");
+            }
+            Err(deadlock) => deadlock.report(),
         }
         match self.get() {
             Some(value) => value,
@@ -136,27 +140,33 @@ impl<T> OnceLock<T> {
     }
 
     /// Waits until the value is there, or it is this thread's turn to make it.
-    fn turn(&self, at: &'static Location<'static>) -> Option<Turn<'_, T>> {
+    fn turn(&self, at: &'static Location<'static>) -> Result<Option<Turn<'_, T>>, Deadlock> {
         let what = What { kind: "OnceLock", address: (&raw const *self).addr(), at };
+        let wish = Wish { holder: &self.maker, lock: None, what, mode: Mode::Made, deadline: None };
         with_place(|place| {
             loop {
                 let call = {
-                    let mut making = self.making.lock();
+                    let mut line = self.line.lock();
                     if self.get().is_some() && !seeded(Flaw::EntersUnlooked) {
-                        return None;
+                        return Ok(None);
                     }
-                    let Some(maker) = making.maker else {
-                        making.maker = Some(thread_number());
-                        return Some(Turn(self));
-                    };
-                    // Not by its seat, of which a thread whose locals are being destroyed has one for each wait.
-                    assert!(
-                        maker != thread_number(),
-                        "the initialiser of a OnceLock asks for the value that it is to make, at {at}: it would wait for itself"
-                    );
-                    making.line.enter(place, ())
+                    match self.maker.get() {
+                        Held::By(maker, _) if maker != thread_number() => line.enter(place, ()),
+                        // Not known by its seat, of which a thread whose locals are being destroyed has one for each wait.
+                        Held::By(..) => {
+                            drop(line);
+                            let _noted = graph::note_lock(&wish, graph::core())?;
+                            unreachable!("a thread that waits for itself is told so")
+                        }
+                        Held::Unknown | Held::Named(_) => {
+                            return Ok(Some(Turn { lock: self, before: self.maker.note(at) }));
+                        }
+                    }
                 };
-                wait(place, &call, None, what);
+                if let Err(deadlock) = wait_for_holder(place, &call, &wish) {
+                    self.line.lock().leave(&call);
+                    return Err(deadlock);
+                }
             }
         })
     }
@@ -179,18 +189,20 @@ impl<T> Default for OnceLock<T> {
 }
 
 /// The right to make the value. When it ends, well or by a panic, all who wait look again.
-struct Turn<'a, T>(&'a OnceLock<T>);
+struct Turn<'a, T> {
+    lock: &'a OnceLock<T>,
+    before: Before,
+}
 
 impl<T> Drop for Turn<'_, T> {
     fn drop(&mut self) {
-        if seeded(Flaw::PanicForgetsWaiters) && self.0.get().is_none() {
-            self.0.making.lock().maker = None;
-            return;
-        }
         let line = {
-            let mut making = self.0.making.lock();
-            making.maker = None;
-            making.line.take()
+            let mut line = self.lock.line.lock();
+            self.lock.maker.clear(self.before);
+            if seeded(Flaw::PanicForgetsWaiters) && self.lock.get().is_none() {
+                return;
+            }
+            line.take()
         };
         line.answer_all();
     }

@@ -1,8 +1,9 @@
 //! A lock for many readers or one writer, which hands the core over while a thread waits for it.
 
-use super::holder::{Holder, Step, Wish, acquire};
+use super::holder::{Before, Holder, Mode, Step, Wish, acquire};
 use super::line::What;
-use crate::primitive::{self, Flaw, const_in_library, now, seeded};
+use super::reads::{self, Slot};
+use crate::primitive::{self, Flaw, const_in_library, now, raw_of, seeded};
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
@@ -14,12 +15,13 @@ use std::time::{Duration, Instant};
 ///
 /// Waiting is as with [`Mutex`](super::Mutex): the core goes to others meanwhile. As soon as a writer waits, no more readers are let in,
 /// so readers cannot keep writers away for ever. For the same reason a thread must not lock for reading what it has locked
-/// for reading already: if a writer has come in between, both wait for ever. Nor can it lock for writing what it has locked
-/// for reading: drop the guard first. That is not reported: of readers, nobody notes who they are.
+/// for reading already: if a writer has come in between, both would wait for ever. Nor can it lock for writing what it has
+/// locked for reading: drop the guard first. Both are reported by a panic, as are [cycles](super::Mutex::lock) through readers.
 ///
 /// The parts of a `join`, a `map` or a scope count as well: if they lock for reading what is locked for reading around them, a
 /// writer that comes in between waits for the outer guard, the parts for the writer, and the outer guard for the parts. Read
-/// what they need before, or hand them a reference to what the guard guards.
+/// what they need before, or hand them a reference to what the guard guards. That is not reported, as it is no matter of locks
+/// alone.
 ///
 /// A panic while the lock is held unlocks it; there is no poisoning.
 ///
@@ -42,6 +44,9 @@ pub struct RwLock<T: ?Sized> {
 /// The right to read an [`RwLock`]'s value, until it is dropped by the thread that locked.
 #[must_use = "the lock is given back when this is dropped"]
 pub struct RwLockReadGuard<'a, T: ?Sized> {
+    /// Where this thread has noted it.
+    slot: Slot,
+    /// Unlocks when it is dropped, after `drop` below has run.
     value: primitive::RwLockReadGuard<'a, T>,
     /// Not `Send`, whichever features of parking_lot are on.
     bound: PhantomData<std::sync::MutexGuard<'static, ()>>,
@@ -51,6 +56,7 @@ pub struct RwLockReadGuard<'a, T: ?Sized> {
 #[must_use = "the lock is given back when this is dropped"]
 pub struct RwLockWriteGuard<'a, T: ?Sized> {
     holder: &'a Holder,
+    before: Before,
     /// Unlocks when it is dropped, after `drop` below has run.
     value: primitive::RwLockWriteGuard<'a, T>,
     /// Not `Send`, whichever features of parking_lot are on: the holder is a thread.
@@ -80,7 +86,8 @@ impl<T: ?Sized> RwLock<T> {
     ///
     /// # Panics
     ///
-    /// If this thread has the lock for writing, or a cycle would be closed, as told at [`Mutex::lock`](super::Mutex::lock).
+    /// If this thread has the lock for writing, or has it for reading and a writer waits, or if a cycle would be closed, as told
+    /// at [`Mutex::lock`](super::Mutex::lock).
     ///
     /// ```
     /// let lock = purloin::sync::RwLock::new(1);
@@ -91,7 +98,7 @@ impl<T: ?Sized> RwLock<T> {
     #[track_caller]
     pub fn read(&self) -> RwLockReadGuard<'_, T> {
         match self.value.try_read() {
-            Some(value) => Self::reader(value),
+            Some(value) => self.reader(value, Location::caller()),
             None => self.read_slow(Location::caller(), None).expect("there is no deadline"),
         }
     }
@@ -104,8 +111,10 @@ impl<T: ?Sized> RwLock<T> {
     /// assert!(lock.try_read().is_none());
     /// ```
     #[inline]
+    #[track_caller]
     pub fn try_read(&self) -> Option<RwLockReadGuard<'_, T>> {
-        self.value.try_read().map(Self::reader)
+        let at = Location::caller();
+        self.value.try_read().map(|value| self.reader(value, at))
     }
 
     /// Locks for reading, waiting for `timeout` at most.
@@ -128,29 +137,35 @@ impl<T: ?Sized> RwLock<T> {
     #[cold]
     #[track_caller]
     fn read_slow(&self, at: &'static Location<'static>, deadline: Option<Instant>) -> Option<RwLockReadGuard<'_, T>> {
-        let mut value = None;
-        acquire(&self.wish(false, "RwLock", at, deadline), &mut |step| {
-            value = match step {
-                Step::Try => self.value.try_read(),
-                Step::Block(None) => Some(self.value.read()),
-                Step::Block(Some(deadline)) => self.value.try_read_until(deadline),
-                Step::GiveBack => None,
-            };
+        let (mut value, mut guard) = (None, None);
+        acquire(&self.wish(Mode::Shared, "RwLock", at, deadline), &mut |step| {
+            match step {
+                Step::Try => value = self.value.try_read(),
+                Step::Block(None) => value = Some(self.value.read()),
+                Step::Block(Some(deadline)) => value = self.value.try_read_until(deadline),
+                Step::Note => guard = value.take().map(|value| self.reader(value, at)),
+                Step::GiveBack => guard = None,
+            }
             value.is_some()
         });
-        value.map(Self::reader)
+        guard.or_else(|| value.map(|value| self.reader(value, at)))
     }
 
     #[inline]
-    fn reader(value: primitive::RwLockReadGuard<'_, T>) -> RwLockReadGuard<'_, T> {
-        RwLockReadGuard { value, bound: PhantomData }
+    fn reader<'a>(
+        &'a self,
+        value: primitive::RwLockReadGuard<'a, T>,
+        at: &'static Location<'static>,
+    ) -> RwLockReadGuard<'a, T> {
+        let slot = reads::note(self.holder.name(), at);
+        RwLockReadGuard { slot, value, bound: PhantomData }
     }
 
     /// Locks for writing, waiting as long as it takes.
     ///
     /// # Panics
     ///
-    /// If this thread has the lock for writing already, or a cycle would be closed, as told at
+    /// If this thread has the lock already, for writing or for reading, or if a cycle would be closed, as told at
     /// [`Mutex::lock`](super::Mutex::lock).
     ///
     /// ```
@@ -224,19 +239,20 @@ impl<T: ?Sized> RwLock<T> {
         at: &'static Location<'static>,
         deadline: Option<Instant>,
     ) -> Option<RwLockWriteGuard<'_, T>> {
-        let mut value = None;
-        acquire(&self.wish(true, kind, at, deadline), &mut |step| {
-            value = match step {
+        let (mut value, mut guard) = (None, None);
+        acquire(&self.wish(Mode::Alone, kind, at, deadline), &mut |step| {
+            match step {
                 // To try the exchange while another thread writes would take the cache line from it.
-                Step::Try if self.holder.is_noted() => None,
-                Step::Try => self.value.try_write(),
-                Step::Block(None) => Some(self.value.write()),
-                Step::Block(Some(deadline)) => self.value.try_write_until(deadline),
-                Step::GiveBack => None,
-            };
+                Step::Try if self.holder.is_noted() => {}
+                Step::Try => value = self.value.try_write(),
+                Step::Block(None) => value = Some(self.value.write()),
+                Step::Block(Some(deadline)) => value = self.value.try_write_until(deadline),
+                Step::Note => guard = value.take().map(|value| self.writer(value, at)),
+                Step::GiveBack => guard = None,
+            }
             value.is_some()
         });
-        value.map(|value| self.writer(value, at))
+        guard.or_else(|| value.map(|value| self.writer(value, at)))
     }
 
     #[inline]
@@ -245,19 +261,19 @@ impl<T: ?Sized> RwLock<T> {
         value: primitive::RwLockWriteGuard<'a, T>,
         at: &'static Location<'static>,
     ) -> RwLockWriteGuard<'a, T> {
-        self.holder.note(at);
-        RwLockWriteGuard { holder: &self.holder, value, bound: PhantomData }
+        let before = self.holder.note(at);
+        RwLockWriteGuard { holder: &self.holder, before, value, bound: PhantomData }
     }
 
     fn wish(
         &self,
-        alone: bool,
+        mode: Mode,
         kind: &'static str,
         at: &'static Location<'static>,
         deadline: Option<Instant>,
     ) -> Wish<'_> {
         let what = What { kind, address: ptr::from_ref(self).cast::<()>().addr(), at };
-        Wish { holder: &self.holder, what, alone, deadline }
+        Wish { holder: &self.holder, lock: Some(raw_of(&self.value)), what, mode, deadline }
     }
 
     /// The value, which nobody else can use meanwhile.
@@ -266,11 +282,18 @@ impl<T: ?Sized> RwLock<T> {
     }
 }
 
+impl<T: ?Sized> Drop for RwLockReadGuard<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        reads::clear(&self.slot);
+    }
+}
+
 impl<T: ?Sized> Drop for RwLockWriteGuard<'_, T> {
     #[inline]
     fn drop(&mut self) {
         if !seeded(Flaw::HolderNotCleared) {
-            self.holder.clear();
+            self.holder.clear(self.before);
         }
     }
 }

@@ -4,11 +4,13 @@
 //! Checked to the bound of `common` under loom's model.
 
 use crate::common::{Bound, message_of};
-use crate::stage::{BOUND, Case, Role, Seen, Tally, before, busy, deadlock, explore, play, registry, role, signal};
-use purloin_loom::internals::primitive::{Arc, Flaw, Policy, pauses, with_policy};
+use crate::stage::{
+    BOUND, BOUND_OF_LARGE, Case, Role, Seen, Tally, before, busy, deadlock, explore, play, registry, role, signal,
+};
+use purloin_loom::internals::primitive::{Arc, Flaw, Policy, pauses, with_policy, yield_now};
 use purloin_loom::internals::registry::Registry;
 use purloin_loom::internals::spawn::spawn_in;
-use purloin_loom::internals::sync::{Mutex, RwLock};
+use purloin_loom::internals::sync::{Mutex, OnceLock, RwLock};
 use purloin_loom::internals::worker::{Worker, without_core};
 use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex as Unseen, Once};
@@ -119,9 +121,9 @@ fn told<G>(lock: impl FnOnce() -> G) -> Told {
     outcome.err().map(|payload| message_of(&*payload).to_owned())
 }
 
-/// Plays two roles, and gives what they were told.
-fn two(main: usize, bodies: [Box<dyn FnOnce() -> Told + Send>; 2]) -> [Told; 2] {
-    let told: Arc<[Unseen<Told>; 2]> = Arc::default();
+/// Plays roles, and gives what they were told.
+fn all<const N: usize>(main: usize, bodies: [Box<dyn FnOnce() -> Told + Send>; N]) -> [Told; N] {
+    let told: Arc<[Unseen<Told>; N]> = Arc::new(std::array::from_fn(|_| Unseen::default()));
     let roles = bodies.into_iter().enumerate().map(|(index, body)| -> Role {
         let told = Arc::clone(&told);
         role(move || {
@@ -130,7 +132,7 @@ fn two(main: usize, bodies: [Box<dyn FnOnce() -> Told + Send>; 2]) -> [Told; 2] 
         })
     });
     play(main, roles.collect());
-    [0, 1].map(|index| told[index].lock().unwrap().take())
+    std::array::from_fn(|index| told[index].lock().unwrap().take())
 }
 
 fn is_circle(told: &Told) -> bool {
@@ -150,7 +152,7 @@ fn opposite_orders(main: usize, seen: Seen) {
         let _first = other.1.lock();
         told(|| other.0.lock())
     });
-    let told = two(main, [one, another]);
+    let told = all(main, [one, another]);
     let circles = told.iter().filter(|told| is_circle(told)).count();
     assert_eq!(circles, told.iter().flatten().count(), "told something else: {told:?}");
     assert!(circles < 2, "both were told");
@@ -177,7 +179,7 @@ fn opposite_orders_of_kinds(main: usize, seen: Seen) {
         let _first = other.1.write();
         told(|| other.0.lock())
     });
-    let told = two(main, [reader, writer]);
+    let told = all(main, [reader, writer]);
     seen[0].hit_if(told == [None, None]);
     seen[1].hit_if(is_circle(&told[0]));
     seen[2].hit_if(is_circle(&told[1]));
@@ -188,6 +190,128 @@ fn opposite_orders_of_kinds(main: usize, seen: Seen) {
 fn opposite_orders_of_kinds_are_told() {
     let outcomes = &["they got by each other", "the reader was told", "the writer was told"];
     explore("opposite orders of kinds", BOUND, 50, &[0, 1], outcomes, opposite_orders_of_kinds);
+}
+
+/// Two threads, one of which reads a lock and wants a mutex, the other has the mutex and wants to write.
+fn reader_in_a_circle(main: usize, seen: Seen) {
+    let locks = Arc::new((Mutex::new(0), RwLock::new(0)));
+    let other = Arc::clone(&locks);
+    let reader = Box::new(move || {
+        let _reads = locks.1.read();
+        told(|| locks.0.lock())
+    });
+    let writer = Box::new(move || {
+        let _first = other.0.lock();
+        told(|| other.1.write())
+    });
+    let told = all(main, [reader, writer]);
+    seen[0].hit_if(told == [None, None]);
+    seen[1].hit_if(is_circle(&told[0]));
+    seen[2].hit_if(is_circle(&told[1]));
+    assert!(told.iter().flatten().count() < 2, "both were told");
+}
+
+#[test]
+fn a_reader_in_a_circle_is_told() {
+    let outcomes = &["they got by each other", "the reader was told", "the writer was told"];
+    explore("reader in a circle", BOUND, 50, &[0, 1], outcomes, reader_in_a_circle);
+}
+
+/// A thread that reads what it reads already, and a writer: it comes first with both, or is told.
+fn reads_again(main: usize, seen: Seen) {
+    let lock = Arc::new(RwLock::new(0));
+    let other = Arc::clone(&lock);
+    let reader = Box::new(move || {
+        let first = lock.read();
+        seen[0].hit_if(*first == 1);
+        told(|| lock.read())
+    });
+    let writer = Box::new(move || {
+        *other.write() += 1;
+        None
+    });
+    let told = all(main, [reader, writer]);
+    seen[1].hit_if(told[0].is_none());
+    seen[2].hit_if(told[0].as_ref().is_some_and(|told| told.contains("or is to have first")));
+}
+
+#[test]
+fn who_reads_again_behind_a_writer_is_told() {
+    let outcomes = &["the writer was first", "the reader was told nothing", "the reader was told"];
+    explore("reads again", BOUND, 50, &[0, 1], outcomes, reads_again);
+}
+
+/// One reads and wants a mutex; its owner wants to read as well, which a writer keeps it from. It began to when the first was
+/// writing, and so may have the lock by the time that the writer comes, and not have said so. If one is told that it waits for
+/// the writer, then it does: it reads what was written.
+fn kept_out_by_a_writer(main: usize, seen: Seen) {
+    let locks = Arc::new((Mutex::new(0), RwLock::new(0)));
+    let (other, third) = (Arc::clone(&locks), Arc::clone(&locks));
+    let read: Arc<Unseen<Option<i32>>> = Arc::default();
+    let found = Arc::clone(&read);
+    let (owns, owned) = signal();
+    let reader = Box::new(move || {
+        let writes = locks.1.write();
+        owned.wait();
+        drop(writes);
+        let _reads = locks.1.read();
+        told(|| locks.0.lock())
+    });
+    let owner = Box::new(move || {
+        let _first = other.0.lock();
+        owns.give();
+        told(|| {
+            let value = other.1.read();
+            *found.lock().unwrap() = Some(*value);
+            value
+        })
+    });
+    let writer = Box::new(move || {
+        *third.1.write() += 1;
+        None
+    });
+    let told = all(main, [reader, owner, writer]);
+    let read = *read.lock().unwrap();
+    seen[0].hit_if(told == [None, None, None]);
+    seen[1].hit_if(told[0].is_some());
+    assert!(told.iter().flatten().all(|told| told.contains("or is to have first")), "told something else: {told:?}");
+    assert!(told.iter().flatten().count() < 2, "both were told");
+    assert!(told[0].is_none() || read == Some(1), "told of a reader as one that waits, which did not");
+}
+
+#[test]
+fn who_is_kept_out_by_a_writer_is_in_the_circle() {
+    let outcomes = &["they got by each other", "the reader was told"];
+    explore("kept out by a writer", BOUND_OF_LARGE, 50, &[0, 1], outcomes, kept_out_by_a_writer);
+}
+
+/// Two who make values and want each other's.
+fn makers(main: usize, seen: Seen) {
+    let values = Arc::new((OnceLock::new(), OnceLock::new()));
+    let other = Arc::clone(&values);
+    // What is told is caught inside: see `told`.
+    let maker = |own: &OnceLock<i32>, wanted: &OnceLock<i32>| {
+        let mut heard = None;
+        own.get_or_init(|| {
+            yield_now();
+            heard = told(|| wanted.get_or_init(|| 10));
+            1
+        });
+        heard
+    };
+    let one = Box::new(move || maker(&values.0, &values.1));
+    let another = Box::new(move || maker(&other.1, &other.0));
+    let told = all(main, [one, another]);
+    seen[0].hit_if(told == [None, None]);
+    seen[1].hit_if(is_circle(&told[0]));
+    seen[2].hit_if(is_circle(&told[1]));
+    assert!(told.iter().flatten().count() < 2, "both were told");
+}
+
+#[test]
+fn makers_in_a_circle_are_told() {
+    let outcomes = &["they got by each other", "the first was told", "the second was told"];
+    explore("makers", BOUND, 50, &[0, 1], outcomes, makers);
 }
 
 /// Two threads that take and give back the same locks, one after the other and in one order, are told nothing, whoever was
@@ -207,7 +331,7 @@ fn same_order(main: usize, seen: Seen) {
             (one, other.1.lock())
         })
     });
-    let told = two(main, [again, once]);
+    let told = all(main, [again, once]);
     assert_eq!(told, [None, None], "told of nothing");
 }
 
@@ -220,6 +344,22 @@ fn one_order_is_told_nothing() {
 const CASES: &[Case] = &[
     deadlock(Flaw::LockKeepsCore, &[0, 1], holder_without_core),
     deadlock(Flaw::CycleSoughtFirst, &[0, 1], opposite_orders),
+    deadlock(Flaw::ReadsUnshown, &[0, 1], reader_in_a_circle),
+    deadlock(Flaw::ReadsUnshown, &[0, 1], reads_again),
+    Case {
+        flaw: Flaw::UnsettledIsNone,
+        message: "deadlock",
+        bound: BOUND_OF_LARGE,
+        mains: &[0, 1],
+        model: kept_out_by_a_writer,
+    },
+    Case {
+        flaw: Flaw::ToldReaderKeeps,
+        message: "told of a reader as one that waits, which did not",
+        bound: BOUND_OF_LARGE,
+        mains: &[0],
+        model: kept_out_by_a_writer,
+    },
     Case {
         flaw: Flaw::HolderNotCleared,
         message: "told of nothing",
