@@ -130,6 +130,8 @@ impl Witness {
 
 /// What shuttle says of threads that all wait.
 pub const DEADLOCK: &str = "deadlock! blocked tasks";
+/// How shuttle ends one that nobody leaves.
+pub const ENDLESS: &str = "exceeded max_steps bound";
 
 /// A mistake, and the program that finds it.
 pub struct Case {
@@ -153,7 +155,7 @@ pub const fn assertion(flaw: Flaw, messages: &'static [&'static str], within: u6
 
 /// A mistake that leaves somebody waiting whose time runs out again and again.
 pub const fn endless(flaw: Flaw, within: u64, program: fn()) -> Case {
-    Case { flaw, messages: &["exceeded max_steps bound"], within, program }
+    Case { flaw, messages: &[ENDLESS], within, program }
 }
 
 /// Says which case a process is to play.
