@@ -6,6 +6,7 @@ mod common;
 
 use common::forked::{End, at_cores_alone, end_child, fork_and_go_on, forked, forked_within};
 use common::{Gate, assert_sound, spin_until};
+use purloin::sync::{Mutex, waiting};
 use purloin::{CancelToken, Options, Pool};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -207,5 +208,21 @@ fn a_new_pool_in_the_middle() {
         };
         let end = pool.install(|| forked(build));
         assert_eq!(end, End::Done);
+    });
+}
+
+/// A thread that waits for a lock does not come along, nor does what was known of it: the lock may be gone before the child is.
+#[test]
+fn who_waits_in_the_parent_is_not_known_in_the_child() {
+    at_cores_alone("who_waits_in_the_parent_is_not_known_in_the_child", |_| {
+        let mutex = Mutex::new(());
+        let guard = mutex.lock();
+        std::thread::scope(|s| {
+            s.spawn(|| drop(mutex.lock()));
+            spin_until(|| !waiting().threads().is_empty());
+            assert_eq!(forked(|| assert!(waiting().threads().is_empty())), End::Done);
+            assert_eq!(waiting().threads().len(), 1);
+            drop(guard);
+        });
     });
 }

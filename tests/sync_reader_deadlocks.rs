@@ -104,7 +104,7 @@ fn to_read_again_behind_a_writer() {
         };
         let text = only(all_told(pool, &[&reader, &writer]), 0);
         let lines = [line_of("// read once"), line_of("// read twice"), line_of("// written between")];
-        assert_contains(&text, &["the next one holds, or is to have first", &lines[0], &lines[1], &lines[2]]);
+        assert_contains(&text, &["reads again what it reads, behind a writer", &lines[0], &lines[1], &lines[2]]);
         assert_contains(&text, &["locked for reading at", "is to write first, who waits at"]);
         assert_eq!(lock.into_inner(), 1, "the writer went on");
     });
@@ -230,6 +230,36 @@ fn no_circle_behind_a_writer_that_gives_up() {
             }
         };
         assert_eq!(all_told(pool, &[&reader, &writer]), [None, None]);
+    });
+}
+
+/// All at once, with nothing that says who comes first: whether there is a circle or none, everybody's call ends, and at most
+/// one is told.
+#[test]
+fn all_end_whoever_comes_first() {
+    within(LONG, || {
+        for _ in 0..500 {
+            let (lock, mutex, start) = (RwLock::new(0), Mutex::new(0), Barrier::new(3));
+            let reader = || {
+                start.wait();
+                let _reads = lock.read();
+                drop(lock.read());
+                drop(mutex.lock());
+            };
+            let owner = || {
+                start.wait();
+                let _owns = mutex.lock();
+                drop(lock.read());
+            };
+            let writer = || {
+                start.wait();
+                *lock.write() += 1;
+            };
+            let told = all_told(None, &[&reader, &owner, &writer]);
+            assert!(told.iter().flatten().count() <= 1, "more than one was told: {told:#?}");
+            assert_eq!(lock.try_read().as_deref(), Some(&i32::from(told[2].is_none())), "{told:#?}");
+            assert!(mutex.try_lock().is_some());
+        }
     });
 }
 

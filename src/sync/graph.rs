@@ -4,17 +4,20 @@ use super::holder::{Held, Holder, Mode, Wish};
 use super::line::What;
 use super::reads::{self, Read};
 use super::report::{Core, Deadlock, How, Keeper, Snapshot, Waiting};
-use crate::primitive::{Flaw, Mutex, RawLock, lets_readers_in, seeded, shared_static, thread_number};
+use crate::primitive::{Flaw, Mutex, RawLock, fork_generation, lets_readers_in, seeded, shared_static, thread_number};
 use crate::worker::Worker;
 use std::collections::{BTreeMap, VecDeque};
 use std::marker::PhantomData;
 use std::mem;
+use std::ops::DerefMut;
 use std::ptr;
 
 /// All waits of this process, by the number of the thread that waits.
 #[derive(Debug)]
 struct Graph {
     waits: BTreeMap<usize, Wait>,
+    /// The process that the threads belong to.
+    fork_generation: usize,
 }
 
 /// One thread's wait.
@@ -61,7 +64,18 @@ impl Edge {
 }
 
 shared_static! {
-    static GRAPH: Mutex<Graph> = Mutex::new(Graph { waits: BTreeMap::new() });
+    static GRAPH: Mutex<Graph> = Mutex::new(Graph { waits: BTreeMap::new(), fork_generation: 0 });
+}
+
+/// The graph of this process. In a forked child, whose frames unwind though nobody else came along, the locks that others
+/// waited for may be gone: their entries go first.
+fn graph() -> impl DerefMut<Target = Graph> {
+    let mut graph = GRAPH.lock();
+    if graph.fork_generation != fork_generation() {
+        graph.waits.clear();
+        graph.fork_generation = fork_generation();
+    }
+    graph
 }
 
 /// A wait that is entered in the graph; dropped when it is over, before the thread unlocks anything.
@@ -74,7 +88,7 @@ pub struct Noted<'a> {
 
 impl Noted<'_> {
     fn remove(&self) -> bool {
-        GRAPH.lock().waits.remove(&self.thread).is_some_and(|wait| wait.told)
+        graph().waits.remove(&self.thread).is_some_and(|wait| wait.told)
     }
 
     /// Drops it, and tells whether the thread was told of as one who waits for a writer that waits: then it has to.
@@ -95,7 +109,7 @@ impl Drop for Noted<'_> {
 pub fn note(what: What, core: Option<Core>, timed: bool) -> Noted<'static> {
     let thread = thread_number();
     let wait = Wait { what, core, lock: None, timed, reads: reads::all(), told: false };
-    GRAPH.lock().waits.insert(thread, wait);
+    graph().waits.insert(thread, wait);
     Noted { thread, lock: PhantomData }
 }
 
@@ -108,12 +122,12 @@ pub fn note_lock<'a>(wish: &Wish<'a>, core: Option<Core>) -> Result<Option<Noted
     let wait = Wait { what: wish.what, core, lock: Some(Edge::of(wish)), timed, reads, told: false };
     if seeded(Flaw::CycleSoughtFirst) {
         let holder = if let Held::By(holder, _) = wish.holder.get() { Some(holder) } else { None };
-        let cycle = holder.and_then(|holder| GRAPH.lock().path(holder, thread));
-        GRAPH.lock().waits.insert(thread, wait);
+        let cycle = holder.and_then(|holder| graph().path(holder, thread));
+        graph().waits.insert(thread, wait);
         let noted = Noted { thread, lock: PhantomData };
         return if cycle.is_none() { Ok(Some(noted)) } else { Err(Deadlock::new(Vec::new())) };
     }
-    let mut graph = GRAPH.lock();
+    let mut graph = graph();
     graph.waits.insert(thread, wait);
     let Some(cycle) = graph.path(thread, thread) else { return Ok(Some(Noted { thread, lock: PhantomData })) };
     let outcome = if graph.is_closed(&cycle) {
@@ -244,7 +258,7 @@ impl Graph {
 /// });
 /// ```
 pub fn waiting() -> Snapshot {
-    let graph = GRAPH.lock();
+    let graph = graph();
     let describe = |thread: &usize| graph.describe(*thread, &graph.keepers(*thread));
     Snapshot::new(graph.waits.keys().map(describe).collect())
 }

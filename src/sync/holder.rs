@@ -158,8 +158,8 @@ pub fn acquire(wish: &Wish<'_>, step: &mut dyn FnMut(Step) -> bool) -> bool {
         return false;
     }
     let taken = with_place(|place| -> Result<bool, Deadlock> {
-        // Others should not have to wait until there is a core for this thread. It gives way once, so that it is not
-        // overtaken for ever, and never with a deadline, by which it might not have the lock again.
+        // Others should not have to wait until there is a core for this thread. It gives way once, not to be
+        // overtaken more often than anybody who waits, and never with a deadline, by which it might not have the lock again.
         let mut yields = wish.deadline.is_none();
         loop {
             let core = graph::core();

@@ -27,7 +27,6 @@ pub struct Call {
 
 /// What a thread waits for, for those who ask why it is stuck.
 #[derive(Debug, Clone, Copy)]
-#[allow(dead_code, reason = "for those who will ask")]
 pub struct What {
     /// The kind of primitive, as its type is called.
     pub kind: &'static str,
@@ -54,7 +53,6 @@ impl<W> Line<W> {
     }
 
     /// What the first in line waits for.
-    #[allow(dead_code)]
     pub fn first(&self) -> Option<&W> {
         self.calls.front().map(|(wanted, _)| wanted)
     }

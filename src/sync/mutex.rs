@@ -14,8 +14,9 @@ use std::time::Duration;
 /// across [`join`](crate::join) and the like: what a thread runs while it waits there is part of what it waits for.
 ///
 /// A panic while the lock is held unlocks it; there is no poisoning. Who comes first is not always served first: a thread
-/// that runs may overtake those that have to be woken. `parking_lot`, whose lock this is, sees to it that about every half
-/// millisecond the one that waits longest is.
+/// that runs may overtake those that have to be woken, and nothing limits how often: a thread that locks again as soon as
+/// it has unlocked may keep others waiting for as long as it goes on. A [`Semaphore`](super::Semaphore) of one permit serves
+/// first come, first served.
 ///
 /// ```
 /// use purloin::sync::Mutex;

@@ -80,6 +80,10 @@ impl<T> OnceLock<T> {
     ///
     /// The value that was to be put there, if another is.
     ///
+    /// # Panics
+    ///
+    /// If the thread that makes a value waits for this one, so that both would wait for ever. The value is dropped.
+    ///
     /// ```
     /// use purloin::sync::OnceLock;
     ///

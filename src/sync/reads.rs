@@ -102,10 +102,10 @@ mod tests {
     fn the_list_is_what_is_read() {
         let at = Location::caller();
         let mut held: Vec<(usize, Slot)> = Vec::new();
-        let mut random = 1_usize;
+        let mut random = 1_u64;
         for lock in 0..20_000 {
             random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-            let choice = random >> 40;
+            let choice = (random >> 40) as usize;
             if held.len() < NOTED && choice % 5 < 3 {
                 held.push((lock, note(lock, at)));
             } else if !held.is_empty() {

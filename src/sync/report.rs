@@ -59,12 +59,15 @@ impl fmt::Display for Deadlock {
                 own.what.kind, own.what.at
             )?,
             [_] => f.write_str("a thread locks again what it holds: drop the first guard before")?,
+            [_, _] if self.has(How::Wants) && self.has(How::Reads) => f.write_str(
+                "a thread reads again what it reads, behind a writer that came in between: drop the first guard before",
+            )?,
             _ => {
                 f.write_str("each of these threads waits for a lock that the next one holds")?;
                 if self.has(How::Wants) {
                     f.write_str(", or is to have first")?;
                 }
-                f.write_str(": take them in one order, or use try_lock_for")?;
+                f.write_str(": take them in one order, or wait with a time-out")?;
             }
         }
         self.cycle.iter().try_for_each(|waiting| write!(f, "\n  {waiting}"))

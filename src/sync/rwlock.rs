@@ -23,7 +23,8 @@ use std::time::{Duration, Instant};
 /// what they need before, or hand them a reference to what the guard guards. That is not reported, as it is no matter of locks
 /// alone.
 ///
-/// A panic while the lock is held unlocks it; there is no poisoning.
+/// A panic while the lock is held unlocks it; there is no poisoning. That a `try_` call fails does not tell that another's call
+/// has returned: a thread that comes by the lock without a core may give it back and wait again.
 ///
 /// ```
 /// use purloin::sync::RwLock;
