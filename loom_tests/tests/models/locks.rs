@@ -232,7 +232,7 @@ fn reads_again(main: usize, seen: Seen) {
     });
     let told = all(main, [reader, writer]);
     seen[1].hit_if(told[0].is_none());
-    seen[2].hit_if(told[0].as_ref().is_some_and(|told| told.contains("or is to have first")));
+    seen[2].hit_if(told[0].as_ref().is_some_and(|told| told.contains("reads again what it reads, behind a writer")));
 }
 
 #[test]
