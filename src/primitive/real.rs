@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 pub use crossbeam_utils::CachePadded;
 pub use crossbeam_utils::sync::{Parker, Unparker};
-/// The lock within an [`RwLock`].
+/// The lock within an `RwLock`.
 pub use parking_lot::RawRwLock as RawLock;
 pub use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub use std::hint::spin_loop;
