@@ -1,7 +1,8 @@
 //! What the models that loom explores have of their own.
 //!
 //! Differences from the library that are meant: a park with a time-out is a park without one, so that no time-out can hide
-//! a lost wake-up, unless the model has a thread that plays the clock; the clock stands still; capacities and rounds are as small as they can be.
+//! a lost wake-up, unless the model has a thread that plays the clock; the clock stands still; capacities and rounds are as small
+//! as they can be.
 
 use std::thread::panicking;
 use std::time::{Duration, Instant};

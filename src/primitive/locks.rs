@@ -1,8 +1,8 @@
 //! The models' locks. [`Mutex`] is loom's or shuttle's. [`RwLock`] stands for parking_lot's, which is tried as well as locked:
 //! in loom 0.7.3 a `try_lock` that another thread comes before does not fail but blocks. It is a word with the orderings that
 //! parking_lot has (Acquire to lock, Release to unlock, nothing if it fails) and a queue beside it. Whoever comes may overtake
-//! those who were woken, as there, and as there a writer that waits keeps readers out. Whether a time-out can pass is the explorer's: see
-//! `look_until`.
+//! those who were woken, as there, and as there a writer that waits keeps readers out. Whether a time-out can pass is the
+//! explorer's: see `look_until`.
 
 use super::raw::sync as raw;
 use super::{AtomicUsize, Ordering, UnsafeCell, look_until};

@@ -216,8 +216,6 @@ pub enum Flaw {
     ReadsUnshown,
     /// A cycle that is not settled yet is taken for none.
     UnsettledIsNone,
-    /// A thread that waits to read keeps the lock though it was told of as one who waits for it.
-    ToldReaderKeeps,
     /// A waiter of a condition variable unlocks the mutex before it is entered.
     UnlocksBeforeEntering,
     /// A waiter of a monitor whose condition does not hold, or no longer matters, leaves the others uncalled.

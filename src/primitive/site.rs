@@ -91,13 +91,9 @@ fn list() -> Option<&'static File> {
 /// Appends a line for the running test to the list, if there is one. One write, so lines of several processes don't mix.
 pub fn note(what: &str) {
     let Some(mut list) = list() else { return };
-    // The test harness names its threads after the tests; one that runs alone may be on the main thread.
+    // The test harness names its threads after the tests.
     let thread = std::thread::current();
-    let test = match thread.name() {
-        Some("main") | None => env::args().skip_while(|arg| arg != "--exact").nth(1).unwrap_or_default(),
-        Some(name) => name.to_owned(),
-    };
-    let line = format!("{test}\t{what}\n");
+    let line = format!("{}\t{what}\n", thread.name().unwrap_or_default());
     list.write_all(line.as_bytes()).expect("the list of sites can be written");
 }
 

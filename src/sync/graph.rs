@@ -8,7 +8,6 @@ use crate::primitive::{Flaw, Mutex, RawLock, fork_generation, lets_readers_in, s
 use crate::worker::Worker;
 use std::collections::{BTreeMap, VecDeque};
 use std::marker::PhantomData;
-use std::mem;
 use std::ops::DerefMut;
 use std::ptr;
 
@@ -31,8 +30,6 @@ struct Wait {
     timed: bool,
     /// What the thread has locked for reading.
     reads: Vec<Read>,
-    /// Whether a report tells of it as one who waits for a writer that waits.
-    told: bool,
 }
 
 /// A reference to the lock that a thread waits for, and how it wants it.
@@ -86,29 +83,16 @@ pub struct Noted<'a> {
     lock: PhantomData<&'a Holder>,
 }
 
-impl Noted<'_> {
-    fn remove(&self) -> bool {
-        graph().waits.remove(&self.thread).is_some_and(|wait| wait.told)
-    }
-
-    /// Drops it, and tells whether the thread was told of as one who waits for a writer that waits: then it has to.
-    pub fn end(self) -> bool {
-        let told = self.remove();
-        mem::forget(self);
-        told && !seeded(Flaw::ToldReaderKeeps)
-    }
-}
-
 impl Drop for Noted<'_> {
     fn drop(&mut self) {
-        self.remove();
+        graph().waits.remove(&self.thread);
     }
 }
 
 /// Notes that this thread, which had that [`core`], is about to wait for something that is no lock.
 pub fn note(what: What, core: Option<Core>, timed: bool) -> Noted<'static> {
     let thread = thread_number();
-    let wait = Wait { what, core, lock: None, timed, reads: reads::all(), told: false };
+    let wait = Wait { what, core, lock: None, timed, reads: reads::all() };
     graph().waits.insert(thread, wait);
     Noted { thread, lock: PhantomData }
 }
@@ -119,7 +103,7 @@ pub fn note_lock<'a>(wish: &Wish<'a>, core: Option<Core>) -> Result<Option<Noted
     let thread = thread_number();
     let timed = wish.deadline.is_some();
     let reads = if seeded(Flaw::ReadsUnshown) { Vec::new() } else { reads::all() };
-    let wait = Wait { what: wish.what, core, lock: Some(Edge::of(wish)), timed, reads, told: false };
+    let wait = Wait { what: wish.what, core, lock: Some(Edge::of(wish)), timed, reads };
     if seeded(Flaw::CycleSoughtFirst) {
         let holder = if let Held::By(holder, _) = wish.holder.get() { Some(holder) } else { None };
         let cycle = holder.and_then(|holder| graph().path(holder, thread));
@@ -132,7 +116,6 @@ pub fn note_lock<'a>(wish: &Wish<'a>, core: Option<Core>) -> Result<Option<Noted
     let Some(cycle) = graph.path(thread, thread) else { return Ok(Some(Noted { thread, lock: PhantomData })) };
     let outcome = if graph.is_closed(&cycle) {
         let waits = cycle.iter().map(|(thread, keeper)| graph.describe(*thread, &[*keeper])).collect();
-        graph.tell(&cycle);
         Err(Deadlock::new(waits))
     } else if seeded(Flaw::UnsettledIsNone) {
         return Ok(Some(Noted { thread, lock: PhantomData }));
@@ -219,13 +202,6 @@ impl Graph {
     fn is_closed(&self, cycle: &Path) -> bool {
         let kept_out = |thread| self.waits[thread].lock.is_some_and(|edge| !edge.lets_readers_in());
         cycle.iter().all(|(thread, keeper)| keeper.how != How::Wants || kept_out(thread))
-    }
-
-    /// Those of the cycle who wait for a writer that waits are told of.
-    fn tell(&mut self, cycle: &Path) {
-        for (thread, _) in cycle.iter().filter(|(_, keeper)| keeper.how == How::Wants) {
-            self.waits.get_mut(thread).into_iter().for_each(|wait| wait.told = true);
-        }
     }
 
     fn describe(&self, thread: usize, keepers: &[Keeper]) -> Waiting {

@@ -115,8 +115,6 @@ pub enum Step {
     Try,
     /// Block until it could be taken, or the deadline has passed.
     Block(Option<Instant>),
-    /// Note that this thread has it: it was taken by the step before.
-    Note,
     /// Unlock it: it was taken in one of the ways above.
     GiveBack,
 }
@@ -165,22 +163,19 @@ pub fn acquire(wish: &Wish<'_>, step: &mut dyn FnMut(Step) -> bool) -> bool {
             let core = graph::core();
             let mut block = || {
                 // Once the core is gone, since that may start a thread and so run the user's hooks, which may lock.
-                let (taken, told) = loop {
-                    if let Some(noted) = graph::note_lock(wish, core)? {
-                        let taken = step(Step::Block(wish.deadline));
-                        break (taken, noted.end());
+                let taken = loop {
+                    if let Some(_noted) = graph::note_lock(wish, core)? {
+                        break step(Step::Block(wish.deadline));
                     }
                     yield_now();
                     if step(Step::Try) {
-                        break (true, false);
+                        break true;
                     }
                 };
                 if !taken {
                     return Ok(Some(false));
                 }
-                step(Step::Note);
-                // Who was told of as one who waits has to: as a reader, it does not have the lock before its entry is gone.
-                if told || (!try_settle() && yields) {
+                if !try_settle() && yields {
                     step(Step::GiveBack);
                     return Ok(None);
                 }

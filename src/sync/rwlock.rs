@@ -138,18 +138,17 @@ impl<T: ?Sized> RwLock<T> {
     #[cold]
     #[track_caller]
     fn read_slow(&self, at: &'static Location<'static>, deadline: Option<Instant>) -> Option<RwLockReadGuard<'_, T>> {
-        let (mut value, mut guard) = (None, None);
+        let mut value = None;
         acquire(&self.wish(Mode::Shared, "RwLock", at, deadline), &mut |step| {
-            match step {
-                Step::Try => value = self.value.try_read(),
-                Step::Block(None) => value = Some(self.value.read()),
-                Step::Block(Some(deadline)) => value = self.value.try_read_until(deadline),
-                Step::Note => guard = value.take().map(|value| self.reader(value, at)),
-                Step::GiveBack => guard = None,
-            }
+            value = match step {
+                Step::Try => self.value.try_read(),
+                Step::Block(None) => Some(self.value.read()),
+                Step::Block(Some(deadline)) => self.value.try_read_until(deadline),
+                Step::GiveBack => None,
+            };
             value.is_some()
         });
-        guard.or_else(|| value.map(|value| self.reader(value, at)))
+        value.map(|value| self.reader(value, at))
     }
 
     #[inline]
@@ -240,20 +239,19 @@ impl<T: ?Sized> RwLock<T> {
         at: &'static Location<'static>,
         deadline: Option<Instant>,
     ) -> Option<RwLockWriteGuard<'_, T>> {
-        let (mut value, mut guard) = (None, None);
+        let mut value = None;
         acquire(&self.wish(Mode::Alone, kind, at, deadline), &mut |step| {
-            match step {
+            value = match step {
                 // To try the exchange while another thread writes would take the cache line from it.
-                Step::Try if self.holder.is_noted() => {}
-                Step::Try => value = self.value.try_write(),
-                Step::Block(None) => value = Some(self.value.write()),
-                Step::Block(Some(deadline)) => value = self.value.try_write_until(deadline),
-                Step::Note => guard = value.take().map(|value| self.writer(value, at)),
-                Step::GiveBack => guard = None,
-            }
+                Step::Try if self.holder.is_noted() => None,
+                Step::Try => self.value.try_write(),
+                Step::Block(None) => Some(self.value.write()),
+                Step::Block(Some(deadline)) => self.value.try_write_until(deadline),
+                Step::GiveBack => None,
+            };
             value.is_some()
         });
-        guard.or_else(|| value.map(|value| self.writer(value, at)))
+        value.map(|value| self.writer(value, at))
     }
 
     #[inline]

@@ -2,7 +2,9 @@
 //! is no time-out. A clock that is set has no part in it: see `no_clock_that_can_be_set` in `tests/house.rs`.
 
 use crate::common::{Gate, LONG, at_cores, spin_until, within};
-use purloin::sync::{Barrier, Condvar, Event, Latch, Monitor, Mutex, OnceLock, Queue, RwLock, Semaphore, waiting};
+use purloin::sync::{
+    Barrier, Condvar, Event, Latch, Monitor, Mutex, OnceLock, Queue, RwLock, Semaphore, Waiting, waiting,
+};
 use purloin::{CancelToken, JoinThreadsError, Options, Pool, Why};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -108,8 +110,9 @@ fn until_the_end_of_time() {
                 outside.spawn(|| {
                     let (one, two) = (mutex.lock(), lock.write());
                     held.open();
-                    // Each task waits, or all those of the other tests do so: then some find what they want at once.
-                    spin_until(|| waiting().threads().len() >= 11);
+                    // Each task waits, or those of another test of this file do so: then some find what they want at once.
+                    let here = |waiting: &&Waiting| waiting.location().file() == file!();
+                    spin_until(|| waiting().threads().iter().filter(here).count() >= 11);
                     drop((one, two));
                     monitor.with(|mut now| *now = true);
                     semaphore.add_permits(1).expect("few");

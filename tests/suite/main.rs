@@ -1,8 +1,9 @@
 //! The integration tests that can share a process, one module for each subject. The files beside this folder are those that
-//! need one to themselves: they look at all threads of the process, or change what belongs to all of it.
+//! need one to themselves: they look at all threads of the process, change what belongs to all of it, or fork it.
 //!
 //! One binary, since to compile and to link takes longer than to run.
 
+mod bomb;
 #[path = "../common/mod.rs"]
 mod common;
 
@@ -12,6 +13,7 @@ mod drop_panics;
 mod ended;
 mod fault_drops;
 mod fault_timeouts;
+mod hooks;
 mod imap;
 mod injected;
 mod join_timeout;
@@ -31,5 +33,6 @@ mod sync_locks;
 mod sync_markers;
 mod sync_once;
 mod sync_queue;
+mod sync_reader_deadlocks;
 mod sync_semaphore;
 mod task_panics;

@@ -1,25 +1,12 @@
 //! Panics in the closures of regions, wherever and whenever they run: each reaches the caller, and the pool goes on
 //! (cpython#83371: failures on the unusual path that hang).
 
+use crate::bomb::{BOMB, Bomb};
 use crate::common::{Gate, assert_sound, at_cores, panic_of, panic_text_of, text_of};
 use purloin::Pool;
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-
-/// A payload, a result or a part of a closure that panics when it is dropped, and counts its drops.
-struct Bomb<'a>(&'a AtomicUsize);
-
-impl Drop for Bomb<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-        panic!("the bomb");
-    }
-}
-
-/// For payloads, which must be `'static`.
-static UNCOUNTED: AtomicUsize = AtomicUsize::new(0);
-const BOMB: Bomb<'static> = Bomb(&UNCOUNTED);
 
 /// Calls `join` with an `a` that returns only when `b` runs on another thread, as it can if there are two cores.
 fn join_stolen<A: Send, B: Send>(

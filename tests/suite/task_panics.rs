@@ -1,25 +1,12 @@
 //! Panics in tasks, scoped or detached, and in the pool's hooks: each reaches whoever holds the handle, else the scope or
 //! the hook for it, and the pool goes on (rayon#1252, rayon#890: a task's panic aborts the process; cpython#79492).
 
+use crate::bomb::{BOMB, Bomb};
 use crate::common::{Gate, LONG, assert_sound, at_cores, panic_of, panic_text_of, text_of, watched, within};
 use purloin::Pool;
 use std::panic::panic_any;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-
-/// A payload, a result or a part of a closure that panics when it is dropped, and counts its drops.
-struct Bomb<'a>(&'a AtomicUsize);
-
-impl Drop for Bomb<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-        panic!("the bomb");
-    }
-}
-
-/// For payloads, which must be `'static`.
-static UNCOUNTED: AtomicUsize = AtomicUsize::new(0);
-const BOMB: Bomb<'static> = Bomb(&UNCOUNTED);
 
 #[test]
 fn scope_body_and_tasks() {

@@ -11,9 +11,6 @@ pub struct Allowed {
     /// Weakened orderings that no model notices.
     #[serde(default)]
     pub survivor: Vec<Survivor>,
-    /// Sites that no model executes.
-    #[serde(default)]
-    pub unexecuted: Vec<Unexecuted>,
     /// Mistakes that no model plays.
     #[serde(default)]
     pub unplayed: Vec<Unplayed>,
@@ -25,14 +22,6 @@ pub struct Allowed {
 pub struct Survivor {
     pub site: String,
     pub mutant: String,
-    pub reason: String,
-}
-
-/// One site.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Unexecuted {
-    pub site: String,
     pub reason: String,
 }
 
@@ -60,10 +49,5 @@ impl Allowed {
     /// Why that mistake need not be played.
     pub fn unplayed(&self, flaw: &str) -> Option<&str> {
         self.unplayed.iter().find(|entry| entry.flaw == flaw).map(|entry| entry.reason.as_str())
-    }
-
-    /// Why that site need not be executed.
-    pub fn unexecuted(&self, site: &str) -> Option<&str> {
-        self.unexecuted.iter().find(|entry| entry.site == site).map(|entry| entry.reason.as_str())
     }
 }

@@ -75,8 +75,8 @@ pub struct Report {
     /// The orderings of the stand-ins, which are those of crossbeam and parking_lot.
     stand_ins: Vec<String>,
     sites: usize,
-    /// Not executed, and why.
-    unexecuted: BTreeMap<String, String>,
+    /// Executed by no model.
+    unexecuted: Vec<String>,
     errors: Vec<String>,
 }
 
@@ -108,7 +108,7 @@ impl Report {
     }
 
     /// Notes a site.
-    pub fn site(&mut self, site: &Site, executed: bool, allowed: &Allowed) {
+    pub fn site(&mut self, site: &Site, executed: bool) {
         if site.is_stand_in() {
             let orders: Vec<String> = site
                 .orders
@@ -119,15 +119,9 @@ impl Report {
         } else {
             self.sites += 1;
         }
-        match (executed, allowed.unexecuted(&site.name)) {
-            (false, Some(reason)) => {
-                self.unexecuted.insert(site.name.clone(), reason.to_owned());
-            }
-            (false, None) => self.errors.push(format!("no model executes {} ({})", site.name, site.place())),
-            (true, Some(_)) => {
-                self.errors.push(format!("weaken.toml says that no model executes {}: one does", site.name))
-            }
-            (true, None) => {}
+        if !executed {
+            self.errors.push(format!("no model executes {} ({})", site.name, site.place()));
+            self.unexecuted.push(site.name.clone());
         }
     }
 
@@ -153,11 +147,6 @@ impl Report {
                     .push(format!("weaken.toml has {}, {}: there is no such ordering", entry.site, entry.mutant));
             }
         }
-        for entry in &allowed.unexecuted {
-            if !self.unexecuted.contains_key(&entry.site) {
-                self.errors.push(format!("weaken.toml has {} as not executed: there is no such site", entry.site));
-            }
-        }
     }
 
     /// Whether all is as it should be.
@@ -175,9 +164,6 @@ impl Report {
             println!("not played: {flaw}: {reason}");
         }
         println!();
-        for (site, reason) in &self.unexecuted {
-            println!("not executed: {site}: {reason}");
-        }
         if !self.stand_ins.is_empty() {
             println!(
                 "{} operations of the stand-ins have the orderings of crossbeam and parking_lot, which are trusted.",

@@ -1,8 +1,6 @@
 //! What a pool's threads do at their start and end: who runs the hooks, when, and for which pool.
 
-mod common;
-
-use common::{CORES, Gate, LONG, note, spin_until, watched, within};
+use crate::common::{CORES, Gate, LONG, note, spin_until, watched, within};
 use purloin::Pool;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};

@@ -1,8 +1,6 @@
 //! Misuse is reported, not hung, where readers have a part in it, or the makers of values: and nothing else is reported.
 
-mod common;
-
-use common::{LONG, at_cores, panic_text_of, spin_until, text_of, within};
+use crate::common::{LONG, at_cores, panic_text_of, spin_until, text_of, within};
 use purloin::Pool;
 use purloin::sync::{Mutex, OnceLock, RwLock, waiting};
 use std::mem;
