@@ -43,7 +43,13 @@ pub fn within<R: Send>(seconds: u64, body: impl FnOnce() -> R + Send) -> R {
 /// As [`within`], and if time runs out it tells what the pool has done.
 #[track_caller]
 pub fn watched<R: Send>(seconds: u64, pool: Option<&Pool>, body: impl FnOnce() -> R + Send) -> R {
-    let place = Location::caller();
+    let mut result = None;
+    watch(seconds, pool, Location::caller(), Box::new(|| result = Some(body())));
+    result.expect("a body that returned")
+}
+
+/// The watchdog, compiled once and not for each of the several hundred bodies.
+fn watch<'a>(seconds: u64, pool: Option<&Pool>, place: &Location<'_>, body: Box<dyn FnOnce() + Send + 'a>) {
     let name = thread::current().name().unwrap_or("unnamed").to_string();
     let (done, ended) = channel();
     thread::scope(|scope| {
@@ -62,13 +68,10 @@ pub fn watched<R: Send>(seconds: u64, pool: Option<&Pool>, body: impl FnOnce() -
             }
             std::process::abort();
         }
-        match runner.join() {
-            Ok(Ok(result)) => result,
-            Ok(Err(payload)) | Err(payload) => {
-                // After a failure the end of the pool could hang, outside of anybody's watch.
-                std::mem::forget(pool.cloned());
-                resume_unwind(payload)
-            }
+        if let Ok(Err(payload)) | Err(payload) = runner.join() {
+            // After a failure the end of the pool could hang, outside of anybody's watch.
+            std::mem::forget(pool.cloned());
+            resume_unwind(payload)
         }
     })
 }

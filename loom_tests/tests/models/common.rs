@@ -137,6 +137,11 @@ impl Explored {
 /// One line with iterations and time goes to the standard output (`-- --nocapture` shows it). A panic's message is followed
 /// by a line that says in which execution of which model it was: `cargo weaken` takes no other panic for a model's.
 pub fn check(name: &'static str, bound: Bound, model: impl Fn() + Send + Sync + 'static) -> Explored {
+    explore(name, bound, Box::new(model))
+}
+
+/// Loom's explorer and what is around it, compiled once and not for each model.
+fn explore(name: &'static str, bound: Bound, model: Box<dyn Fn() + Send + Sync>) -> Explored {
     let mut builder = loom::model::Builder::new();
     builder.max_permutations = None;
     builder.max_duration = None;
@@ -216,6 +221,11 @@ pub fn fails_with(expected: &str, model: impl FnOnce()) {
         let _silence = Silence::new();
         panic::catch_unwind(AssertUnwindSafe(model))
     };
+    has_failed_with(expected, outcome);
+}
+
+#[track_caller]
+fn has_failed_with(expected: &str, outcome: Result<(), Box<dyn Any + Send>>) {
     let Err(payload) = outcome else {
         panic!("the model passed, but was to fail with: {expected}");
     };
