@@ -58,6 +58,11 @@ pub fn now() -> Instant {
     Instant::now()
 }
 
+/// The processor on which this thread runs: not known.
+pub fn processor() -> Option<usize> {
+    None
+}
+
 /// Marks memory whose end of life is part of a protocol: a use after the end, or beside it, is a data race to loom, and
 /// an end that never comes is a leak. A panic on its way through frames counts for nothing.
 #[derive(Debug)]

@@ -106,6 +106,11 @@ fn beginning() -> Instant {
 /// What a look at the clock takes.
 const LOOK: u64 = 50;
 
+/// The processor on which this thread runs: either of two, and another each time.
+pub fn processor() -> Option<usize> {
+    Some((random() % 2) as usize)
+}
+
 /// The time. One look in eight comes late, by up to 8 ms.
 pub fn now() -> Instant {
     let draw = random();

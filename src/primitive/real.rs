@@ -128,6 +128,20 @@ pub fn pause_for_lock(round: u32) {
     }
 }
 
+/// The processor on which this thread runs, where that can be known.
+pub fn processor() -> Option<usize> {
+    #[cfg(target_os = "linux")]
+    {
+        // SAFETY: it has no preconditions.
+        let processor = unsafe { libc::sched_getcpu() };
+        usize::try_from(processor).ok()
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        None
+    }
+}
+
 /// The time.
 #[inline]
 pub fn now() -> Instant {

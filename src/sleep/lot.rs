@@ -1,6 +1,6 @@
 //! Who has a core and who waits, as a plain struct: the logic of [`Sleep`](super::Sleep), whose lock it lies under.
 
-use crate::primitive::{Arc, Flaw, SPARE_CORES, Tick, seeded};
+use crate::primitive::{Arc, Flaw, SPARE_CORES, Tick, processor, seeded};
 use crate::seat::{Grant, Seat};
 use std::collections::VecDeque;
 use std::fmt;
@@ -16,8 +16,8 @@ pub struct Lot {
     pub spare: Vec<usize>,
     pub lent: usize,
     pub withheld: Vec<usize>,
-    /// Threads of the pool without work; the latest is woken first, its cache being warmest.
-    pub standby: Vec<Arc<Seat>>,
+    /// Threads of the pool without work, in the order in which they went to sleep.
+    pub standby: Vec<Sleeper>,
     /// Threads in the middle of something that cannot go on without a core.
     pub resuming: VecDeque<Arc<Seat>>,
     /// Outside callers that wait for their injected region, and would run it themselves if they had a core.
@@ -39,6 +39,14 @@ pub struct Lot {
     /// Wakes in a row that found nothing to do.
     pub useless: u32,
     pub closed: bool,
+}
+
+/// A thread that sleeps for want of work.
+#[derive(Debug)]
+pub struct Sleeper {
+    pub seat: Arc<Seat>,
+    /// The processor on which it went to sleep, where it is likely to wake up; if that is known.
+    pub processor: Option<usize>,
 }
 
 /// Whom a core was given to.
@@ -150,10 +158,19 @@ impl Lot {
         }
     }
 
+    /// The thread to wake. The latest, its cache being warmest, unless it went to sleep on the very processor that this thread
+    /// runs on: there it would have to wait until that one is free. The operating system wakes it elsewhere if it knows of a
+    /// free processor; a virtual machine may not, since one that is halted can't be told from one that was taken away.
+    fn sleeper(&mut self, here: Option<usize>) -> Option<Arc<Seat>> {
+        let elsewhere = self.standby.iter().rposition(|sleeper| sleeper.processor != here);
+        let place = elsewhere.or(self.standby.len().checked_sub(1))?;
+        Some(self.standby.remove(place).seat)
+    }
+
     /// Gives that core to a thread that looks for work: one of the pool's, or, if none can be had, one from outside that
     /// would help itself. `searches` is called before a thread of the pool can begin to; it is told whether that thread napped.
     pub fn wake_on(&mut self, core: usize, searches: impl FnOnce(bool)) -> Woken {
-        if let Some(seat) = self.standby.pop() {
+        if let Some(seat) = self.sleeper(processor()) {
             let napped = self.napper.take_if(|napper| Arc::ptr_eq(napper, &seat)).is_some();
             searches(napped);
             self.grant(&seat, core);
@@ -177,5 +194,41 @@ impl Lot {
             }
             None => Woken::Nobody,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seat::Place;
+
+    /// A lot in which threads went to sleep on these processors, and their seats.
+    fn asleep_on(processors: &[Option<usize>]) -> (Lot, Vec<Arc<Seat>>) {
+        let seats: Vec<_> = processors.iter().map(|_| Arc::clone(Place::new().seat())).collect();
+        let mut lot = Lot::new(processors.len(), processors.len());
+        lot.standby =
+            seats.iter().cloned().zip(processors).map(|(seat, &processor)| Sleeper { seat, processor }).collect();
+        (lot, seats)
+    }
+
+    /// In which order they are woken from a processor.
+    fn order(processors: &[Option<usize>], here: Option<usize>) -> Vec<usize> {
+        let (mut lot, seats) = asleep_on(processors);
+        let place = |woken: Arc<Seat>| seats.iter().position(|seat| Arc::ptr_eq(seat, &woken));
+        std::iter::from_fn(|| lot.sleeper(here)).filter_map(place).collect()
+    }
+
+    #[test]
+    fn the_latest_that_slept_elsewhere_is_woken_first() {
+        let processors = [Some(1), Some(0), None, Some(0), Some(1)];
+        assert_eq!(order(&processors, Some(0)), [4, 2, 0, 3, 1]);
+        assert_eq!(order(&processors, Some(1)), [3, 2, 1, 4, 0]);
+        assert_eq!(order(&processors, Some(2)), [4, 3, 2, 1, 0]);
+    }
+
+    #[test]
+    fn where_processors_are_not_known_the_latest_is_woken() {
+        assert_eq!(order(&[None, None, None], None), [2, 1, 0]);
+        assert_eq!(order(&[], Some(0)), [0; 0]);
     }
 }

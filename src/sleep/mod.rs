@@ -10,11 +10,11 @@ mod lot;
 pub use lot::Woken;
 
 use crate::primitive::{
-    Arc, AtomicBool, AtomicUsize, Flaw, Mutex, Ordering, SPARE_CORES, Tick, fence, patience, seeded,
+    Arc, AtomicBool, AtomicUsize, Flaw, Mutex, Ordering, SPARE_CORES, Tick, fence, patience, processor, seeded,
 };
 
 use crate::seat::{Grant, Seat};
-use lot::Lot;
+use lot::{Lot, Sleeper};
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -184,6 +184,7 @@ impl Sleep {
     /// Gives a core up and goes to sleep: the thread parks on `seat` afterwards. With `useless`, it had been woken and
     /// found nothing. Returns how long it may nap: `None` is for ever.
     pub fn stand_by(&self, core: Option<usize>, seat: &Arc<Seat>, useless: bool) -> Option<Duration> {
+        let processor = processor();
         let mut lot = self.lot.lock();
         if let Some(core) = core {
             lot.pass_on(core);
@@ -194,7 +195,7 @@ impl Sleep {
             self.refresh(&lot);
             return None;
         }
-        lot.standby.push(Arc::clone(seat));
+        lot.standby.push(Sleeper { seat: Arc::clone(seat), processor });
         let mut nap = None;
         if useless {
             lot.useless = lot.useless.saturating_add(1);
@@ -221,7 +222,7 @@ impl Sleep {
         let core = if wanted && !seeded(Flaw::NapEndsBlindly) { lot.idle.pop() } else { None };
         if core.is_some() {
             if !seeded(Flaw::NapperLeftAsleep) {
-                lot.standby.retain(|other| !Arc::ptr_eq(other, seat));
+                lot.standby.retain(|other| !Arc::ptr_eq(&other.seat, seat));
             }
             self.searching.fetch_add(1, Ordering::Relaxed);
         }
@@ -347,7 +348,7 @@ impl Sleep {
         let mut lot = self.lot.lock();
         lot.threads += 1;
         lot.peak = lot.peak.max(lot.threads);
-        lot.standby.extend(seat.cloned());
+        lot.standby.extend(seat.map(|seat| Sleeper { seat: Arc::clone(seat), processor: None }));
         self.refresh(&lot);
     }
 
@@ -413,8 +414,8 @@ impl Sleep {
         self.ended.store(true, Ordering::Relaxed);
         lot.max_threads = 0;
         lot.napper = None;
-        for seat in lot.standby.drain(..) {
-            seat.grant(Grant::Exit);
+        for sleeper in lot.standby.drain(..) {
+            sleeper.seat.grant(Grant::Exit);
         }
         self.refresh(&lot);
         true
