@@ -17,6 +17,48 @@ use std::time::Duration;
 const SHORT: Duration = Duration::from_micros(2);
 const LONG: Duration = Duration::from_micros(4);
 const LARGEST_CHUNK: usize = 1 << 12;
+/// Chunks that take neither too little time nor too much between two looks at the clock, at most.
+const MOST_UNTIMED: u32 = 4;
+
+/// Settles how many items make a chunk.
+#[derive(Clone, Copy)]
+struct Pace {
+    /// The items of the next chunk.
+    chunk: usize,
+    /// When the clock was looked at last, and how many chunks have passed since.
+    looked: Tick,
+    passed: u32,
+    /// After how many it is looked at again.
+    untimed: u32,
+}
+
+impl Pace {
+    /// Begins now, with chunks of that many items.
+    fn from(chunk: usize) -> Self {
+        Pace { chunk, looked: Tick::now(), passed: 0, untimed: 1 }
+    }
+
+    /// A chunk has passed.
+    #[inline]
+    fn chunk_passed(&mut self) {
+        self.passed += 1;
+        if self.passed < self.untimed {
+            return;
+        }
+        let now = Tick::now();
+        if now.within(self.looked, SHORT * self.passed) {
+            self.chunk = (self.chunk * 2).min(LARGEST_CHUNK);
+            self.untimed = 1;
+        } else if !now.within(self.looked, LONG * self.passed) {
+            self.chunk = (self.chunk / 2).max(1);
+            self.untimed = 1;
+        } else {
+            self.untimed = (self.untimed * 2).min(MOST_UNTIMED);
+        }
+        self.looked = now;
+        self.passed = 0;
+    }
+}
 
 /// The address of the first item's result. Sent along with each part.
 struct Output<R>(*mut R);
@@ -191,14 +233,7 @@ struct Loop<'l, const CAREFUL: bool, F, R> {
 impl<const CAREFUL: bool, F, R> Loop<'_, CAREFUL, F, R> {
     /// Runs the part that begins with item `at`, in chunks of `chunk` items to begin with. A part that has just come to
     /// this core is `fresh`.
-    fn run<'a, P, E>(
-        &self,
-        worker: &Worker,
-        mut part: P,
-        mut at: usize,
-        mut chunk: usize,
-        fresh: bool,
-    ) -> Made<'a, R, E>
+    fn run<'a, P, E>(&self, worker: &Worker, mut part: P, mut at: usize, chunk: usize, fresh: bool) -> Made<'a, R, E>
     where
         P: Part,
         F: Fn(P::Item) -> Result<R, E> + Sync,
@@ -207,13 +242,13 @@ impl<const CAREFUL: bool, F, R> Loop<'_, CAREFUL, F, R> {
     {
         let on_panic = OnPanic::of(self.bounds, at);
         let mut made = Made::from(self.output, at);
-        let mut begun = Tick::now();
-        while part.length() > 0 && made.error.is_none() && !self.bounds.stop_chunk(at, begun) {
+        let mut pace = Pace::from(chunk);
+        while part.length() > 0 && made.error.is_none() && !self.bounds.stop_chunk(at, pace.looked) {
             // What was shared of a part and came back has found no taker, so no more than one piece of it is offered again.
             if part.length() > 1 && worker.is_wanted() && (fresh || worker.shares_nothing()) {
                 let half = part.length() / 2;
                 let (now, later) = part.cut(half);
-                let (after, here) = (at + half, worker.core_index());
+                let (after, here, chunk) = (at + half, worker.core_index(), pace.chunk);
                 let (first, second) = join_on(
                     worker,
                     || self.run(worker, now, at, chunk, fresh),
@@ -226,19 +261,13 @@ impl<const CAREFUL: bool, F, R> Loop<'_, CAREFUL, F, R> {
                 made.absorb(second);
                 break;
             }
-            let count = chunk.min(part.length());
+            let count = pace.chunk.min(part.length());
             let (items, rest) = part.cut(count);
             part = rest;
             let count = self.chunk(items, at, &mut made);
             self.bounds.count(worker, count);
             at += count;
-            let now = Tick::now();
-            if now.within(begun, SHORT) {
-                chunk = (chunk * 2).min(LARGEST_CHUNK);
-            } else if !now.within(begun, LONG) {
-                chunk = (chunk / 2).max(1);
-            }
-            begun = now;
+            pace.chunk_passed();
         }
         std::mem::forget(on_panic);
         made
