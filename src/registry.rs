@@ -5,7 +5,7 @@ use crate::error::{BuildError, discard, panic_text};
 use crate::job::JobRef;
 use crate::primitive::{
     Arc, AtomicBool, Deque, Flaw, Injector, Mutex, Ordering, Roster, SPARE_CORES, Steal, ThreadHandle, fence,
-    fork_generation, now, seeded, spawn_thread,
+    fork_generation, now, processor, seeded, spawn_thread,
 };
 use crate::seat::{Place, Seat};
 use crate::sleep::{Sleep, Woken};
@@ -236,18 +236,19 @@ impl Registry {
             fence(Ordering::SeqCst);
         }
         if self.sleep.should_wake(lazily) {
-            self.wake();
+            self.wake(processor());
         }
     }
 
-    /// Wakes one thread for one idle core, starting it if need be. Nobody in a forked child, where the lock may be held by a
+    /// Wakes one thread for one idle core, starting it if need be: on behalf of one that keeps its processor `busy`, or that is
+    /// about to give it up. Nobody in a forked child, where the lock may be held by a
     /// thread that is not there; it is no place for a panic, since it may be the middle of a fork.
     #[cold]
-    pub fn wake(&self) {
+    pub fn wake(&self, busy: Option<usize>) {
         if self.is_orphaned() {
             return;
         }
-        self.see_to(self.sleep.wake_one());
+        self.see_to(self.sleep.wake_one(busy));
     }
 
     /// Wakes one thread for a core beyond the pool's own, starting it if need be.
@@ -278,7 +279,7 @@ impl Registry {
         }
         if self.work_visible() {
             if self.sleep.should_wake(false) {
-                self.wake();
+                self.wake(None);
             }
         } else if self.is_closed() {
             self.end_if_done();
@@ -306,7 +307,7 @@ impl Registry {
             fence(Ordering::SeqCst);
         }
         if self.sleep.should_wake(false) && !seeded(Flaw::FinderLooksAway) && self.work_visible() {
-            self.wake();
+            self.wake(processor());
         }
     }
 

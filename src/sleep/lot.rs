@@ -1,6 +1,6 @@
 //! Who has a core and who waits, as a plain struct: the logic of [`Sleep`](super::Sleep), whose lock it lies under.
 
-use crate::primitive::{Arc, Flaw, SPARE_CORES, Tick, processor, seeded};
+use crate::primitive::{Arc, Flaw, SPARE_CORES, Tick, seeded};
 use crate::seat::{Grant, Seat};
 use std::collections::VecDeque;
 use std::fmt;
@@ -158,19 +158,20 @@ impl Lot {
         }
     }
 
-    /// The thread to wake. The latest, its cache being warmest, unless it went to sleep on the very processor that this thread
-    /// runs on: there it would have to wait until that one is free. The operating system wakes it elsewhere if it knows of a
-    /// free processor; a virtual machine may not, since one that is halted can't be told from one that was taken away.
-    fn sleeper(&mut self, here: Option<usize>) -> Option<Arc<Seat>> {
-        let elsewhere = self.standby.iter().rposition(|sleeper| sleeper.processor != here);
+    /// The thread to wake. The latest, its cache being warmest, unless it went to sleep on the processor that stays `busy`: there
+    /// it would have to wait until that one is free. The operating system wakes it elsewhere if it knows of a free processor; a
+    /// virtual machine may not, since one that is halted can't be told from one that was taken away.
+    fn sleeper(&mut self, busy: Option<usize>) -> Option<Arc<Seat>> {
+        let elsewhere = busy.and_then(|_| self.standby.iter().rposition(|sleeper| sleeper.processor != busy));
         let place = elsewhere.or(self.standby.len().checked_sub(1))?;
         Some(self.standby.remove(place).seat)
     }
 
     /// Gives that core to a thread that looks for work: one of the pool's, or, if none can be had, one from outside that
-    /// would help itself. `searches` is called before a thread of the pool can begin to; it is told whether that thread napped.
-    pub fn wake_on(&mut self, core: usize, searches: impl FnOnce(bool)) -> Woken {
-        if let Some(seat) = self.sleeper(processor()) {
+    /// would help itself. The waker keeps the processor `busy`, or is about to give its own up. `searches` is called before a
+    /// thread of the pool can begin to; it is told whether that thread napped.
+    pub fn wake_on(&mut self, core: usize, busy: Option<usize>, searches: impl FnOnce(bool)) -> Woken {
+        if let Some(seat) = self.sleeper(busy) {
             let napped = self.napper.take_if(|napper| Arc::ptr_eq(napper, &seat)).is_some();
             searches(napped);
             self.grant(&seat, core);
@@ -212,10 +213,10 @@ mod tests {
     }
 
     /// In which order they are woken from a processor.
-    fn order(processors: &[Option<usize>], here: Option<usize>) -> Vec<usize> {
+    fn order(processors: &[Option<usize>], busy: Option<usize>) -> Vec<usize> {
         let (mut lot, seats) = asleep_on(processors);
         let place = |woken: Arc<Seat>| seats.iter().position(|seat| Arc::ptr_eq(seat, &woken));
-        std::iter::from_fn(|| lot.sleeper(here)).filter_map(place).collect()
+        std::iter::from_fn(|| lot.sleeper(busy)).filter_map(place).collect()
     }
 
     #[test]
@@ -227,8 +228,8 @@ mod tests {
     }
 
     #[test]
-    fn where_processors_are_not_known_the_latest_is_woken() {
-        assert_eq!(order(&[None, None, None], None), [2, 1, 0]);
+    fn where_no_processor_stays_busy_the_latest_is_woken() {
+        assert_eq!(order(&[Some(1), None, Some(0), None], None), [3, 2, 1, 0]);
         assert_eq!(order(&[], Some(0)), [0; 0]);
     }
 }

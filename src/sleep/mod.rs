@@ -249,11 +249,12 @@ impl Sleep {
         self.searching.load(Ordering::Relaxed) == 0
     }
 
-    /// Wakes one thread for one idle core. If it is one of the pool's, it counts as searching from now on.
-    pub fn wake_one(&self) -> Woken {
+    /// Wakes one thread for one idle core, on behalf of one that keeps its processor `busy`, or that is about to give it up. If it
+    /// is one of the pool's, it counts as searching from now on.
+    pub fn wake_one(&self, busy: Option<usize>) -> Woken {
         let mut lot = self.lot.lock();
         let Some(core) = lot.idle.pop() else { return Woken::Nobody };
-        let woken = self.wake_on(&mut lot, core);
+        let woken = self.wake_on(&mut lot, core, busy);
         if woken == Woken::Nobody {
             lot.idle.push(core);
         }
@@ -269,7 +270,7 @@ impl Sleep {
         let mut lot = self.lot.lock();
         let Some(core) = lot.spare.pop() else { return Woken::Nobody };
         lot.lent += 1;
-        let woken = self.wake_on(&mut lot, core);
+        let woken = self.wake_on(&mut lot, core, None);
         if woken == Woken::Nobody {
             lot.pass_on(core);
         }
@@ -277,8 +278,8 @@ impl Sleep {
         woken
     }
 
-    fn wake_on(&self, lot: &mut Lot, core: usize) -> Woken {
-        lot.wake_on(core, |napped| {
+    fn wake_on(&self, lot: &mut Lot, core: usize, busy: Option<usize>) -> Woken {
+        lot.wake_on(core, busy, |napped| {
             if napped {
                 // Nothing is left to the napper from now on. What was before is found by the look that ends its search.
                 self.napping.store(false, Ordering::Relaxed);

@@ -67,7 +67,7 @@ fn registry(cores: usize, cast: VecDeque<(usize, Role)>) -> Arc<Registry> {
     yield_now();
     for _ in 0..cores {
         // Every core is given to a thread that was asleep, so none of either is left, and no wake finds anybody.
-        assert_eq!(registry.sleep.wake_one(), Woken::Somebody);
+        assert_eq!(registry.sleep.wake_one(None), Woken::Somebody);
         registry.sleep.stop_searching();
     }
     loom::explore();

@@ -43,7 +43,7 @@ const SLEEPER: &[&str] =
 fn sleeper_and(cores: usize, main: usize, seen: Seen, produce: impl FnOnce(&Registry, Work) + 'static) {
     let (registry, mut places) = registry(cores, cores);
     let sleeper = places.remove(0);
-    registry.wake();
+    registry.wake(None);
     let own = places.pop().map(|place| busy(&registry, &place));
     let work = Box::new(|| {
         seen[0].hit_if(parks() == 0);
@@ -176,7 +176,7 @@ fn start_fails(main: usize, seen: Seen) {
         run_thread(pool, place, None, 0);
     });
     let pool = Arc::clone(&registry);
-    let starter = role(move || pool.wake());
+    let starter = role(move || pool.wake(None));
     let producer = role(move || {
         let parked = Arc::new(Mutex::new(0));
         let after = Arc::clone(&parked);

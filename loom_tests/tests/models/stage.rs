@@ -178,7 +178,7 @@ pub fn before<R>(body: impl FnOnce() -> R) -> R {
 /// Wakes the thread at `place`, the next in line, which finds something to do at once: the core that it holds.
 pub fn busy(registry: &Registry, place: &Place) -> usize {
     before(|| {
-        registry.wake();
+        registry.wake(None);
         let Some(Grant::Core(core)) = place.take_grant() else { panic!("another thread was next in line") };
         registry.sleep.stop_searching();
         core
