@@ -198,7 +198,7 @@ impl Lot {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(purloin_model)))]
 mod tests {
     use super::*;
     use crate::seat::Place;
