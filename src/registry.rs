@@ -4,8 +4,8 @@ use crate::core::Core;
 use crate::error::{BuildError, discard, panic_text};
 use crate::job::JobRef;
 use crate::primitive::{
-    Arc, AtomicBool, Deque, Flaw, Injector, Mutex, Ordering, Roster, SPARE_CORES, Steal, ThreadHandle, fence,
-    fork_generation, now, processor, seeded, spawn_thread,
+    Arc, AtomicBool, Deque, Flaw, Injector, Mutex, Ordering, Roster, Steal, ThreadHandle, fence, fork_generation, now,
+    processor, seeded, spare_cores, spawn_thread,
 };
 use crate::seat::{Place, Seat};
 use crate::sleep::{Sleep, Woken};
@@ -71,7 +71,7 @@ impl Registry {
     /// A registry with a thread for each core, all of them asleep. On an error nothing is left running.
     pub fn start(options: Options, thread_body: ThreadBody) -> Result<Arc<Registry>, BuildError> {
         let registry = Arc::new_cyclic(|itself| Registry {
-            cores: (0..options.cores + SPARE_CORES).map(|_| Core::new()).collect(),
+            cores: (0..options.cores + spare_cores()).map(|_| Core::new()).collect(),
             injector: Injector::new(),
             sleep: Sleep::new(options.cores, options.max_threads),
             closed: AtomicBool::new(false),

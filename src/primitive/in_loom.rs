@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 pub use super::atomic::{AtomicBool, AtomicPtr, AtomicUsize};
 pub(super) use super::policy::paused;
-pub use super::policy::{Policy, block_rounds, lock_rounds, patience, pauses, with_policy};
+use super::policy::still;
+pub use super::policy::{Policy, block_rounds, lock_rounds, patience, pauses, spare_cores, with_policy};
 pub use super::site::{fence, note};
 pub use loom::cell::UnsafeCell;
 
@@ -34,8 +35,6 @@ pub const ROUNDS_AFTER_NAP: u32 = 1;
 pub const WAIT_ROUNDS: u32 = 1;
 /// In the models a waiter gives its core up as soon as it parks.
 pub const KEEP_CORE: Option<Duration> = None;
-/// No cores are lent in the models: a wait there has no time-out.
-pub const SPARE_CORES: usize = 0;
 /// Without meaning here.
 pub const STARVED_AFTER: Duration = Duration::ZERO;
 /// Without meaning here.
@@ -112,7 +111,7 @@ impl Drop for Alive {
     }
 }
 
-/// A point in time that never passes.
+/// A point in time, which no model tells from another.
 #[derive(Clone, Copy, Debug)]
 pub struct Tick;
 
@@ -122,9 +121,9 @@ impl Tick {
         Tick
     }
 
-    /// Never: sharing stays cheap, so the reserve stays full.
+    /// Never, unless time stands still: sharing is cheap, so the reserve stays full.
     pub fn within(self, _earlier: Tick, _span: Duration) -> bool {
-        false
+        still()
     }
 
     /// Never: a deadline that matters is another thread of the model.

@@ -33,8 +33,6 @@ pub const ROUNDS_AFTER_NAP: u32 = 1;
 pub const WAIT_ROUNDS: u32 = 2;
 /// How long a thread waits, parked, for a stolen job before it gives its core to others: as in the library.
 pub const KEEP_CORE: Option<Duration> = Some(Duration::from_micros(100));
-/// Cores beyond its own that a pool may lend to threads that would else wait for ever: enough for those of a program.
-pub const SPARE_CORES: usize = 8;
 /// How long no core has been to be had when a thread in the middle of something is lent one: as in the library.
 pub const STARVED_AFTER: Duration = Duration::from_millis(1);
 /// The same for an outside caller.
@@ -42,6 +40,11 @@ pub const CALLER_STARVED_AFTER: Duration = Duration::from_millis(10);
 
 /// Every wait is entered in the wait-for graph.
 pub const WAITS_NOTED: bool = true;
+/// Cores beyond its own that a pool may lend to threads that would else wait for ever: enough for those of a program.
+pub fn spare_cores() -> usize {
+    8
+}
+
 /// Useless wakes in a row after which waking becomes lazy.
 pub fn patience() -> u32 {
     1

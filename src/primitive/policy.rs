@@ -1,5 +1,5 @@
 //! What most models go without, since it multiplies their executions, and a few have for a subject of their own: short looks
-//! before a thread blocks, and naps.
+//! before a thread blocks, naps, and cores that are lent.
 
 use std::cell::Cell;
 
@@ -13,20 +13,22 @@ pub struct Policy {
     pub block_rounds: u32,
     /// The same for a lock that is not free.
     pub lock_rounds: u32,
+    /// Cores to lend. None, in most models. With one, who waits for a core, and finds none free, may be lent it at once:
+    /// the clock has always come far enough.
+    pub spare_cores: usize,
+    /// No time passes. In most models so much passes between two looks at the clock that it is long, whatever that is.
+    pub still: bool,
 }
 
-/// That of most models.
-const COMMON: Policy = Policy { patience: u32::MAX, block_rounds: 0, lock_rounds: 0 };
-
-impl Default for Policy {
-    fn default() -> Self {
-        COMMON
-    }
+impl Policy {
+    /// That of most models.
+    pub const COMMON: Policy =
+        Policy { patience: u32::MAX, block_rounds: 0, lock_rounds: 0, spare_cores: 0, still: false };
 }
 
 std::thread_local! {
     /// All threads of a model run on one thread of the operating system, and each test on its own.
-    static POLICY: Cell<Policy> = const { Cell::new(COMMON) };
+    static POLICY: Cell<Policy> = const { Cell::new(Policy::COMMON) };
     static PAUSES: Cell<u32> = const { Cell::new(0) };
 }
 
@@ -56,6 +58,16 @@ pub fn block_rounds() -> u32 {
 /// See [`Policy::lock_rounds`].
 pub fn lock_rounds() -> u32 {
     POLICY.get().lock_rounds
+}
+
+/// See [`Policy::spare_cores`].
+pub fn spare_cores() -> usize {
+    POLICY.get().spare_cores
+}
+
+/// See [`Policy::still`].
+pub(super) fn still() -> bool {
+    POLICY.get().still
 }
 
 /// A thread waits a little before another look.

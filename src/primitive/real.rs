@@ -40,8 +40,6 @@ pub const ROUNDS_AFTER_NAP: u32 = 4;
 pub const WAIT_ROUNDS: u32 = 48;
 /// How long a thread waits, parked, for a stolen job before it gives its core to others.
 pub const KEEP_CORE: Option<Duration> = Some(Duration::from_micros(100));
-/// Cores beyond its own that a pool may lend to threads that would else wait for ever.
-pub const SPARE_CORES: usize = 64;
 /// How long no core has been to be had when a thread in the middle of something is lent one.
 pub const STARVED_AFTER: Duration = Duration::from_micros(100);
 /// How long an outside caller waits before it is lent one, which is less urgent: mostly the cores are just busy.
@@ -51,6 +49,11 @@ pub const SEGMENT: usize = 64;
 
 /// Whether every wait is entered in the wait-for graph, or only those for locks.
 pub const WAITS_NOTED: bool = true;
+
+/// Cores beyond its own that a pool may lend to threads that would else wait for ever.
+pub const fn spare_cores() -> usize {
+    64
+}
 
 /// Useless wakes in a row after which waking becomes lazy.
 pub const fn patience() -> u32 {

@@ -1,6 +1,6 @@
 //! Who has a core and who waits, as a plain struct: the logic of [`Sleep`](super::Sleep), whose lock it lies under.
 
-use crate::primitive::{Arc, Flaw, SPARE_CORES, Tick, seeded};
+use crate::primitive::{Arc, Flaw, Tick, seeded, spare_cores};
 use crate::seat::{Grant, Seat};
 use std::collections::VecDeque;
 use std::fmt;
@@ -85,7 +85,7 @@ impl Lot {
         Lot {
             cores,
             idle: (0..cores).rev().collect(),
-            spare: (cores..cores + SPARE_CORES).rev().collect(),
+            spare: (cores..cores + spare_cores()).rev().collect(),
             lent: 0,
             withheld: Vec::new(),
             standby: Vec::new(),

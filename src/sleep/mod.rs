@@ -10,7 +10,7 @@ mod lot;
 pub use lot::Woken;
 
 use crate::primitive::{
-    Arc, AtomicBool, AtomicUsize, Flaw, Mutex, Ordering, SPARE_CORES, Tick, fence, patience, processor, seeded,
+    Arc, AtomicBool, AtomicUsize, Flaw, Mutex, Ordering, Tick, fence, patience, processor, seeded, spare_cores,
 };
 
 use crate::seat::{Grant, Seat};
@@ -65,7 +65,7 @@ impl Sleep {
         self.wakeable.store(lot.wakeable(), Ordering::Relaxed);
         self.resuming.store(lot.resuming.len(), Ordering::Relaxed);
         self.napping.store(lot.napper.is_some(), Ordering::Relaxed);
-        self.extent.store(if lot.lent == 0 { lot.cores } else { lot.cores + SPARE_CORES }, Ordering::Relaxed);
+        self.extent.store(if lot.lent == 0 { lot.cores } else { lot.cores + spare_cores() }, Ordering::Relaxed);
     }
 
     /// The number of cores, from the first, outside of which none is in use.
@@ -92,7 +92,7 @@ impl Sleep {
     }
 
     fn lend(&self, queue: impl Fn(&mut Lot) -> &mut VecDeque<Arc<Seat>>, seat: &Arc<Seat>) -> Option<usize> {
-        if SPARE_CORES == 0 {
+        if spare_cores() == 0 {
             // In the models, for which a lock taken in vain is a point more to explore.
             return None;
         }
@@ -264,7 +264,7 @@ impl Sleep {
 
     /// Lends a core to one of the pool's threads: a region waits that only such a thread may run, and has for long.
     pub fn wake_with_spare(&self) -> Woken {
-        if SPARE_CORES == 0 {
+        if spare_cores() == 0 {
             return Woken::Nobody;
         }
         let mut lot = self.lot.lock();
@@ -383,7 +383,7 @@ impl Sleep {
         let lot = self.lot.lock();
         let searching = self.searching.load(Ordering::Relaxed);
         let ended = if self.has_ended() { ", told to end" } else { "" };
-        let cores = (0..lot.cores + SPARE_CORES).map(|core| lot.whose(core)).collect();
+        let cores = (0..lot.cores + spare_cores()).map(|core| lot.whose(core)).collect();
         (format!("{}, {searching} searching{ended}", *lot), cores)
     }
 

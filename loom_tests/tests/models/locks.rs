@@ -55,7 +55,7 @@ fn a_holder_gets_its_core_back() {
 
 /// A worker and a thread from outside take a lock. The worker looks once more before it gives up its core.
 fn looks(main: usize, seen: Seen) {
-    let look = Policy { lock_rounds: 1, ..Policy::default() };
+    let look = Policy { lock_rounds: 1, ..Policy::COMMON };
     with_policy(look, || {
         let (registry, places) = registry(1, 1);
         let core = busy(&registry, &places[0]);

@@ -15,6 +15,7 @@ mod fork;
 mod handover;
 mod hints;
 mod latch;
+mod lending;
 mod lineage;
 mod locks;
 mod monitor;

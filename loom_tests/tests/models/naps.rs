@@ -20,7 +20,7 @@ use std::time::Duration;
 use test_fork::test;
 
 /// The first useless wake is followed by a nap.
-const LAZY: Policy = Policy { patience: 1, block_rounds: 0, lock_rounds: 0 };
+const LAZY: Policy = Policy { patience: 1, ..Policy::COMMON };
 
 /// The time of that thread's nap is over: a park with a time-out returns, whatever it waits for. If it does not park that way
 /// now, it does so once for no reason, as any park may.

@@ -34,7 +34,7 @@ pub fn options(cores: usize, max_threads: usize) -> Options {
 
 /// The first threads hand in their places; those that the pool starts later are real.
 fn hand_in(registry: Arc<Registry>, place: Place, core: Option<usize>, index: usize) {
-    if index < registry.cores.len() {
+    if index < registry.size() {
         PLACES.with_borrow_mut(|places| places.push(place));
     } else {
         run_thread(registry, place, core, index);

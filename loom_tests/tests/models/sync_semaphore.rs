@@ -57,7 +57,7 @@ fn turns_are_taken() {
 /// The same with a look at the permits before a thread enters the line. loom lets a thread go on after a yield only when no
 /// other can, so a look in vain does not come to a second one here.
 fn turns_after_a_look(main: usize, seen: Seen) {
-    let look = Policy { block_rounds: 1, ..Policy::default() };
+    let look = Policy { block_rounds: 1, ..Policy::COMMON };
     with_policy(look, || {
         turns(main, seen);
         seen[3].hit_if(pauses() > 0);

@@ -11,9 +11,6 @@ pub struct Allowed {
     /// Weakened orderings that no model notices.
     #[serde(default)]
     pub survivor: Vec<Survivor>,
-    /// Mistakes that no model plays.
-    #[serde(default)]
-    pub unplayed: Vec<Unplayed>,
 }
 
 /// One weakened ordering.
@@ -22,14 +19,6 @@ pub struct Allowed {
 pub struct Survivor {
     pub site: String,
     pub mutant: String,
-    pub reason: String,
-}
-
-/// One mistake.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Unplayed {
-    pub flaw: String,
     pub reason: String,
 }
 
@@ -44,10 +33,5 @@ impl Allowed {
     pub fn survivor(&self, site: &str, mutant: &str) -> Option<&str> {
         let found = self.survivor.iter().find(|entry| entry.site == site && entry.mutant == mutant);
         found.map(|entry| entry.reason.as_str())
-    }
-
-    /// Why that mistake need not be played.
-    pub fn unplayed(&self, flaw: &str) -> Option<&str> {
-        self.unplayed.iter().find(|entry| entry.flaw == flaw).map(|entry| entry.reason.as_str())
     }
 }

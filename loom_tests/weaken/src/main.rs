@@ -100,7 +100,7 @@ fn run(options: &Options) -> Result<bool, String> {
     let of_all_files = options.changed.is_none() && options.only.is_none();
     let mut report = Report::default();
     if of_all_files {
-        report.flaws(source::flaws(root), &traces, &allowed);
+        report.flaws(source::flaws(root), &traces);
     }
     if !options.flaws {
         for site in &sites {

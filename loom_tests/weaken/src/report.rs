@@ -70,8 +70,6 @@ pub struct Report {
     rows: Vec<Row>,
     /// Which tests play each mistake that can be seeded, and so find it.
     flaws: BTreeMap<String, Vec<String>>,
-    /// Not played by a model, and why.
-    unplayed: BTreeMap<String, String>,
     /// The orderings of the stand-ins, which are those of crossbeam and parking_lot.
     stand_ins: Vec<String>,
     sites: usize,
@@ -83,25 +81,12 @@ pub struct Report {
 impl Report {
     /// Notes the mistakes that can be seeded, with what the tests were seen to play. They all passed, so what they played they
     /// found.
-    pub fn flaws(&mut self, flaws: Vec<String>, traces: &BTreeMap<Test, Trace>, allowed: &Allowed) {
-        for entry in &allowed.unplayed {
-            if !flaws.contains(&entry.flaw) {
-                self.errors.push(format!("weaken.toml has {} as not played: there is no such mistake", entry.flaw));
-            }
-        }
+    pub fn flaws(&mut self, flaws: Vec<String>, traces: &BTreeMap<Test, Trace>) {
         for flaw in flaws {
             let players = traces.iter().filter(|(_, trace)| trace.flaws.contains(&flaw));
             let players: Vec<String> = players.map(|(test, _)| test.name.clone()).collect();
-            match (players.is_empty(), allowed.unplayed(&flaw)) {
-                (true, Some(reason)) => {
-                    self.unplayed.insert(flaw, reason.to_owned());
-                    continue;
-                }
-                (true, None) => self.errors.push(format!("no model plays the mistake {flaw}")),
-                (false, Some(_)) => {
-                    self.errors.push(format!("weaken.toml says that no model plays {flaw}: one does"));
-                }
-                (false, None) => {}
+            if players.is_empty() {
+                self.errors.push(format!("no model plays the mistake {flaw}"));
             }
             self.flaws.insert(flaw, players);
         }
@@ -159,9 +144,6 @@ impl Report {
         println!();
         for (flaw, players) in &self.flaws {
             println!("| mistake {flaw} | seeded | {} |", players.join(", "));
-        }
-        for (flaw, reason) in &self.unplayed {
-            println!("not played: {flaw}: {reason}");
         }
         println!();
         if !self.stand_ins.is_empty() {
