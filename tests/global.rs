@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{LONG, good_child, panic_text_of, part, within};
+use common::{LONG, good_child, panic_text_of, part, run_by_its_pool, within};
 use purloin::Pool;
 use std::sync::Barrier;
 use std::thread;
@@ -30,7 +30,7 @@ fn as_many_cores_as_asked_for() {
         assert_eq!(Pool::global().cores(), asked.trim().trim_start_matches('+').parse().expect("a number"));
         assert_eq!(purloin::join(|| 1, || 2), (1, 2));
         assert_eq!(Pool::global().stats().threads, Pool::global().cores());
-        let name = Pool::global().spawn(|| thread::current().name().map(str::to_owned)).join().expect("no panic");
+        let name = run_by_its_pool(Pool::global().spawn(|| thread::current().name().map(str::to_owned)));
         assert!(name.is_some_and(|name| name.starts_with("purloin-global-")));
     });
 }

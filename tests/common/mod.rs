@@ -7,7 +7,7 @@
 #[cfg(unix)]
 pub mod forked;
 
-use purloin::Pool;
+use purloin::{JoinHandle, Pool};
 use std::any::Any;
 use std::cell::RefCell;
 use std::io::Write;
@@ -145,6 +145,13 @@ impl Gate {
     pub fn is_open(&self) -> bool {
         *self.open.lock().expect("nobody panics here")
     }
+}
+
+/// What a task made, which a thread of its pool has run. Whoever joins it from outside runs it himself if no core has been to be
+/// had for long, as on a busy machine.
+pub fn run_by_its_pool<T: Send>(task: JoinHandle<T>) -> T {
+    spin_until(|| task.is_finished());
+    task.join().expect("no panic")
 }
 
 /// Gives the processor away until `condition` holds.

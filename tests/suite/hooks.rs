@@ -1,6 +1,6 @@
 //! What a pool's threads do at their start and end: who runs the hooks, when, and for which pool.
 
-use crate::common::{CORES, Gate, LONG, note, spin_until, watched, within};
+use crate::common::{CORES, Gate, LONG, note, run_by_its_pool, spin_until, watched, within};
 use purloin::Pool;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
@@ -61,7 +61,7 @@ fn run_outside_the_pool() {
             let names = Arc::clone(&names);
             move |_| {
                 let name = purloin::spawn(|| thread::current().name().unwrap_or_default().to_owned());
-                names.lock().expect("no panic").push(name.join().expect("no panic"));
+                names.lock().expect("no panic").push(run_by_its_pool(name));
                 assert_eq!(purloin::join(|| 1, || 2), (1, 2));
             }
         };

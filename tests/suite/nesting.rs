@@ -1,7 +1,7 @@
 //! Pools within pools, at one core each: a thread that works for two pools holds a core of each, and whoever waits must
 //! let go of all that others need to get on (rayon#904, rayon#1064: regions of one pool within another's).
 
-use crate::common::{CORES, Gate, LONG, assert_sound, note, spin_until, within};
+use crate::common::{CORES, Gate, LONG, assert_sound, note, run_by_its_pool, spin_until, within};
 use purloin::{Pool, PoolBuilder};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
@@ -180,18 +180,16 @@ fn three_deep() {
 /// A free function means the innermost pool; when that region is over, the outer one again.
 #[test]
 fn free_functions_mean_the_innermost_pool() {
-    // A thread of the pool, or the one that joins the task, if no core of the pool has been to be had for long.
     let whose = || thread::current().name().unwrap_or_default().to_string();
     with_two_pools(|one, two| {
-        let task = one.install(|| two.install(|| purloin::spawn(whose)));
-        let ran_on = task.join().expect("no panic");
-        assert!(!ran_on.starts_with("one-"), "the task was the inner pool's, and ran on {ran_on}");
+        let ran_on = run_by_its_pool(one.install(|| two.install(|| purloin::spawn(whose))));
+        assert!(ran_on.starts_with("two-"), "the task was the inner pool's, and ran on {ran_on}");
         let task = one.install(|| {
             two.install(|| ());
             purloin::spawn(whose)
         });
-        let ran_on = task.join().expect("no panic");
-        assert!(!ran_on.starts_with("two-"), "the task was the outer pool's, and ran on {ran_on}");
+        let ran_on = run_by_its_pool(task);
+        assert!(ran_on.starts_with("one-"), "the task was the outer pool's, and ran on {ran_on}");
     });
 }
 

@@ -1,6 +1,6 @@
 //! `blocking` within and around everything else.
 
-use crate::common::{LONG, note, watched, within};
+use crate::common::{LONG, note, run_by_its_pool, watched, within};
 use purloin::sync::{Event, Mutex, Queue};
 use purloin::{Pool, blocking};
 use std::sync::mpsc::channel;
@@ -76,7 +76,7 @@ fn blocking_stays_in_the_pool() {
     watched(LONG, Some(&pool), || {
         let name = || thread::current().name().map(str::to_owned);
         let task = pool.spawn(move || blocking(|| purloin::spawn(name).join()));
-        let name = task.join().expect("no panic").expect("no panic");
+        let name = run_by_its_pool(task).expect("no panic");
         assert!(name.is_some_and(|name| name.starts_with("mine-")), "a task went to another pool");
     });
 }
