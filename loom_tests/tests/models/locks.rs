@@ -5,7 +5,8 @@
 
 use crate::common::{Bound, message_of};
 use crate::stage::{
-    BOUND, BOUND_OF_LARGE, Case, Role, Seen, Tally, before, busy, deadlock, explore, play, registry, role, signal,
+    BOUND, BOUND_OF_HUGE, BOUND_OF_LARGE, Case, Role, Seen, Tally, before, busy, deadlock, explore, play, registry,
+    role, signal,
 };
 use purloin_loom::internals::primitive::{Arc, Flaw, Policy, pauses, with_policy, yield_now};
 use purloin_loom::internals::registry::Registry;
@@ -272,7 +273,9 @@ fn kept_out_by_a_writer(main: usize, seen: Seen) {
 #[test]
 fn who_is_kept_out_by_a_writer_is_in_the_circle() {
     let outcomes = &["they got by each other", "the reader was told"];
-    explore("kept out by a writer", BOUND_OF_LARGE, 50, &[0, 1], outcomes, kept_out_by_a_writer);
+    explore("kept out by a writer", BOUND_OF_HUGE, 50, &[0], outcomes, kept_out_by_a_writer);
+    // The reader is told with two preemptions, not with one.
+    explore("kept out by a writer", BOUND_OF_LARGE, 50, &[1], outcomes, kept_out_by_a_writer);
 }
 
 /// Two who make values and want each other's.

@@ -6,8 +6,8 @@
 
 use crate::common::{Bound, check};
 use crate::stage::{
-    BOUND, BOUND_OF_LARGE, BOUND_OF_SLOW, Case, Role, Seen, UNSEEN, before, busy, deadlock, explore, options, play,
-    registry, registry_with, role, settled, signal, thread,
+    BOUND, BOUND_OF_HUGE, BOUND_OF_LARGE, BOUND_OF_SLOW, Case, Role, Seen, UNSEEN, before, busy, deadlock, explore,
+    options, play, registry, registry_with, role, settled, signal, thread,
 };
 use loom::thread::{ThreadId, current};
 use purloin_loom::internals::join::join_on;
@@ -65,7 +65,9 @@ fn spawn_and_terminate(main: usize, seen: Seen) {
 fn a_task_is_run_or_cancelled() {
     let outcomes = &["the task was run", "the task was cancelled"];
     explore("spawn and close", BOUND, 100, &[0, 1, 2], outcomes, spawn_and_close);
-    explore("spawn and terminate", BOUND_OF_LARGE, 100, &[0, 1, 2], outcomes, spawn_and_terminate);
+    explore("spawn and terminate", BOUND_OF_HUGE, 100, &[0, 1], outcomes, spawn_and_terminate);
+    // The task is run before it is cancelled with two preemptions, not with one.
+    explore("spawn and terminate", BOUND_OF_LARGE, 100, &[2], outcomes, spawn_and_terminate);
 }
 
 /// A pool whose last handle may be dropped in one of its own tasks, on its own thread.
@@ -243,7 +245,7 @@ fn region_and_close(main: usize, seen: Seen) {
 #[test]
 fn regions_are_run_at_the_end() {
     let outcomes = &["a thread of the pool ran the region", "the pool had ended, and the caller ran it"];
-    explore("region and close", BOUND_OF_LARGE, 100, &[0, 1, 2], outcomes, region_and_close);
+    explore("region and close", BOUND_OF_HUGE, 100, &[0, 1, 2], outcomes, region_and_close);
 }
 
 /// A pool that has ended, and two callers that have to run their regions themselves, one after the other.
