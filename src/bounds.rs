@@ -3,7 +3,7 @@
 use crate::cancel::Why;
 use crate::error::Cancelled;
 use crate::options::Options;
-use crate::primitive::{AtomicUsize, Flaw, Ordering, Tick, seeded};
+use crate::primitive::{AtomicUsize, Flaw, Ordering, seeded};
 use crate::worker::Worker;
 
 /// Items between two looks at the clock, in a chunk that was expected to be short.
@@ -26,16 +26,10 @@ impl<'a> Bounds<'a> {
         Bounds { options, failed: AtomicUsize::new(usize::MAX) }
     }
 
-    /// Whether a chunk that begins with item `at` at time `now` is not to be run.
+    /// Whether items that begin with `at` are not to be run. Asks the clock only if there is a deadline.
     #[inline]
-    pub fn stop_chunk(&self, at: usize, now: Tick) -> bool {
-        self.has_failed_before(at) || self.options.is_some_and(|options| options.limit.reached(now).is_some())
-    }
-
-    /// The same now. Asks the clock only if there is a deadline.
-    #[inline]
-    pub fn stop_block(&self, at: usize) -> bool {
-        self.has_failed_before(at) || self.options.is_some_and(|options| options.limit.reached_now().is_some())
+    pub fn stop_at(&self, at: usize) -> bool {
+        self.has_failed_before(at) || self.options.is_some_and(|options| options.limit.reached().is_some())
     }
 
     /// Whether item `at`, in a chunk that has begun, is not to be run.
@@ -43,14 +37,13 @@ impl<'a> Bounds<'a> {
     pub fn stop_item(&self, at: usize) -> bool {
         self.has_failed_before(at)
             || self.options.is_some_and(|options| {
-                options.limit.is_cancelled()
-                    || (at.is_multiple_of(CLOCK_EVERY) && options.limit.reached_now().is_some())
+                options.limit.is_cancelled() || (at.is_multiple_of(CLOCK_EVERY) && options.limit.reached().is_some())
             })
     }
 
     /// Why the loop was stopped: it has items without a result, though none failed.
     pub fn why(&self) -> Why {
-        match self.options.and_then(|options| options.limit.reached_now()) {
+        match self.options.and_then(|options| options.limit.reached()) {
             Some(why) => why,
             None => unreachable!("what is reached stays so"),
         }

@@ -122,17 +122,8 @@ impl Limit {
         self.token.as_ref().is_some_and(CancelToken::is_cancelled)
     }
 
-    /// Why it is reached by that time, if it is.
-    #[inline]
-    pub fn reached(&self, now: Tick) -> Option<Why> {
-        if self.is_cancelled() {
-            return Some(Why::Token);
-        }
-        self.deadline.is_some_and(|deadline| now.is_past(deadline)).then_some(Why::Deadline)
-    }
-
-    /// Why it is reached now, if it is. Asks the clock only where there is a deadline.
-    pub fn reached_now(&self) -> Option<Why> {
+    /// Why it is reached, if it is. Asks the clock only where there is a deadline.
+    pub fn reached(&self) -> Option<Why> {
         if self.is_cancelled() {
             return Some(Why::Token);
         }

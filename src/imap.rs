@@ -79,7 +79,7 @@ impl<T, R> Drop for Runner<T, R> {
 impl<T: Send + 'static, R: Send + 'static> Runner<T, R> {
     fn run(mut self) {
         let begun = Tick::now();
-        while self.stream.limit.reached_now().is_none() {
+        while self.stream.limit.reached().is_none() {
             let Some((index, item)) = self.stream.window.begin_or_leave() else {
                 self.counted = false;
                 return;
@@ -145,7 +145,7 @@ where
         self.registry.check_fork();
         let mut first = true;
         loop {
-            if let Some(why) = self.limit.reached_now() {
+            if let Some(why) = self.limit.reached() {
                 return (!self.is_over()).then_some(Err(why));
             }
             // One item for the one that is delivered, and more only while nothing is ready.

@@ -21,7 +21,6 @@ const LARGEST_CHUNK: usize = 1 << 12;
 const MOST_UNTIMED: u32 = 4;
 
 /// Settles how many items make a chunk.
-#[derive(Clone, Copy)]
 struct Pace {
     /// The items of the next chunk.
     chunk: usize,
@@ -243,7 +242,7 @@ impl<const CAREFUL: bool, F, R> Loop<'_, CAREFUL, F, R> {
         let on_panic = OnPanic::of(self.bounds, at);
         let mut made = Made::from(self.output, at);
         let mut pace = Pace::from(chunk);
-        while part.length() > 0 && made.error.is_none() && !self.bounds.stop_chunk(at, pace.looked) {
+        while part.length() > 0 && made.error.is_none() && !self.bounds.stop_at(at) {
             // What was shared of a part and came back has found no taker, so no more than one piece of it is offered again.
             if part.length() > 1 && worker.is_wanted() && (fresh || worker.shares_nothing()) {
                 let half = part.length() / 2;

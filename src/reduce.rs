@@ -92,7 +92,7 @@ impl<const CAREFUL: bool, M, O> Tree<'_, CAREFUL, M, O> {
         M: Fn(P::Item) -> R,
         O: Fn(R, R) -> R,
     {
-        if self.bounds.stop_block(at) {
+        if self.bounds.stop_at(at) {
             return (None, 0);
         }
         let Some(mut result) = items.next().map(self.map) else { return (None, 0) };

@@ -228,7 +228,7 @@ impl<T, R> Window<T, R> {
             loop {
                 let unbegun = {
                     let mut state = self.state.lock();
-                    if self.is_due(&state) || limit.reached_now().is_some() {
+                    if self.is_due(&state) || limit.reached().is_some() {
                         state.consumer = None;
                         return;
                     }

@@ -275,7 +275,7 @@ fn only_indices(cancelled: Cancelled<Partial<()>>) -> Cancelled<Vec<Range<usize>
 }
 
 fn before_it_began(limit: &Limit) -> Result<(), Cancelled<()>> {
-    match limit.reached_now() {
+    match limit.reached() {
         Some(why) => Err(Cancelled { done: (), finished: 0, total: Some(0), why }),
         None => Ok(()),
     }

@@ -36,7 +36,7 @@ impl Lineage {
         // SAFETY: alive by the contract.
         while let Some(Lineage { parent, limit }) = unsafe { node.as_ref() } {
             // SAFETY: a limit lasts as long as its node.
-            if unsafe { limit.as_ref() }.is_some_and(|limit| limit.reached_now().is_some()) {
+            if unsafe { limit.as_ref() }.is_some_and(|limit| limit.reached().is_some()) {
                 return true;
             }
             node = *parent;

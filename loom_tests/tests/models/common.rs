@@ -221,11 +221,6 @@ pub fn fails_with(expected: &str, model: impl FnOnce()) {
         let _silence = Silence::new();
         panic::catch_unwind(AssertUnwindSafe(model))
     };
-    has_failed_with(expected, outcome);
-}
-
-#[track_caller]
-fn has_failed_with(expected: &str, outcome: Result<(), Box<dyn Any + Send>>) {
     let Err(payload) = outcome else {
         panic!("the model passed, but was to fail with: {expected}");
     };

@@ -4,7 +4,7 @@
 //! Whatever is forgotten leaves a thread waiting for good, or the pool without its end, since it ends when nothing is lent and
 //! all its own cores are idle: a deadlock, to loom. Checked to the bound of `common` under loom's model.
 
-use crate::stage::{BOUND, Case, Seen, Signal, busy, deadlock, explore, play, registry, retire, role, signal};
+use crate::stage::{BOUND, Case, Seen, Signal, UNSEEN, busy, deadlock, explore, play, registry, retire, role, signal};
 use purloin_loom::internals::primitive::{Arc, Flaw, Policy, with_policy};
 use purloin_loom::internals::registry::Registry;
 use purloin_loom::internals::seat::{Seat, with_place};
@@ -25,8 +25,9 @@ fn core() -> usize {
     Worker::current().expect("it is back at work").core_index()
 }
 
-/// A thread blocks, and its core goes to one that runs a task, which waits for the first to come back.
-fn awaited(main: usize, _: Seen) {
+/// A thread blocks, and its core goes to one that runs a task. If the thread is `awaited` the task does not end before it is back;
+/// else it may be lent a core while its own is on its way to it.
+fn back(main: usize, seen: Seen, awaited: bool) {
     with_policy(LENDS, || {
         let (registry, places) = registry(1, 2);
         let own = busy(&registry, &places[0]);
@@ -35,10 +36,13 @@ fn awaited(main: usize, _: Seen) {
             Worker::enter(&registry, own, |_| {
                 drop(spawn_in(&registry, move || {
                     done.give();
-                    wait_for_it.wait();
+                    if awaited {
+                        wait_for_it.wait();
+                    }
                 }));
                 without_core(|_| wait.wait());
-                assert_eq!(core(), LENT);
+                seen[0].hit_if(core() == LENT);
+                seen[1].hit_if(core() == own);
                 back.give();
             });
             registry.close();
@@ -47,32 +51,17 @@ fn awaited(main: usize, _: Seen) {
     });
 }
 
-#[test]
-fn a_thread_that_is_waited_for_is_lent_a_core() {
-    explore("lent", BOUND, 10, &[0, 1], &[], awaited);
+fn awaited(main: usize, seen: Seen) {
+    back(main, seen, true);
 }
 
-/// The same, but the task ends by itself: the thread may be lent a core while its own is on its way to it.
 fn beside_a_grant(main: usize, seen: Seen) {
-    with_policy(LENDS, || {
-        let (registry, places) = registry(1, 2);
-        let own = busy(&registry, &places[0]);
-        let blocked = role(move || {
-            let (done, wait) = signal();
-            Worker::enter(&registry, own, |_| {
-                drop(spawn_in(&registry, move || done.give()));
-                without_core(|_| wait.wait());
-                seen[0].hit_if(core() == LENT);
-                seen[1].hit_if(core() == own);
-            });
-            registry.close();
-        });
-        play(main, vec![blocked, role(|| ())]);
-    });
+    back(main, seen, false);
 }
 
 #[test]
-fn a_core_is_lent_or_granted() {
+fn a_thread_that_comes_back_is_lent_a_core() {
+    explore("lent", BOUND, 10, &[0, 1], &["it was lent a core", UNSEEN], awaited);
     let outcomes = &["it was lent a core", "it got its own"];
     explore("lent or granted", BOUND, 10, &[0, 1], outcomes, beside_a_grant);
 }
@@ -141,9 +130,13 @@ const CASES: &[Case] = &[
     deadlock(Flaw::NothingLent, &[0, 1], called),
     deadlock(Flaw::NothingLent, &[0, 1], joined),
     deadlock(Flaw::LentCoreStaysLent, &[0, 1], awaited),
+    deadlock(Flaw::LentCoreStaysLent, &[0, 1], beside_a_grant),
     deadlock(Flaw::LentCoreStaysLent, &[0, 1], called),
+    deadlock(Flaw::LentCoreStaysLent, &[0, 1], joined),
     deadlock(Flaw::BorrowerStaysListed, &[0, 1], awaited),
+    deadlock(Flaw::BorrowerStaysListed, &[0, 1], beside_a_grant),
     deadlock(Flaw::BorrowerStaysListed, &[0, 1], called),
+    deadlock(Flaw::BorrowerStaysListed, &[0, 1], joined),
 ];
 
 #[test]
