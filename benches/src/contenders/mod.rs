@@ -1,6 +1,7 @@
 //! The runtimes that compete, each behind the same few traits, so that a workload is written once and compiled for
 //! each.
 
+mod bare;
 mod chili;
 #[cfg(feature = "forte")]
 mod forte;
@@ -11,6 +12,7 @@ mod tokio;
 
 use std::time::{Duration, Instant};
 
+pub use self::bare::Bare;
 pub use self::chili::Chili;
 #[cfg(feature = "forte")]
 pub use self::forte::Forte;

@@ -2,13 +2,13 @@
 //! and items of very different lengths.
 
 use std::hint::black_box;
-use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use super::region::p50;
 use super::{Bar, Line};
 use crate::busy::{Seeded, busy};
-use crate::contenders::{Loops, Purloin, Rayon, Serial};
-use crate::contest::{Contest, Options, Outcome, median};
+use crate::contenders::{Bare, Loops, Purloin, Rayon, Serial};
+use crate::contest::{Contest, Options, Outcome};
 use crate::report::Figures;
 
 const IDEAL: &str = "the ideal over purloin's time";
@@ -77,8 +77,11 @@ pub const LINES: &[Line] = &[
     },
 ];
 
-const AFTER_IDLENESS: &[Bar] =
-    &[Bar::at_most(1.1, "purloin's time over serial's"), Bar::at_most(0.8, "purloin's time over rayon's")];
+const AFTER_IDLENESS: &[Bar] = &[
+    Bar::at_most(1.1, "purloin's time over serial's"),
+    Bar::at_most(0.8, "purloin's time over rayon's"),
+    Bar::beside("the bare threads' time over rayon's"),
+];
 const UNEVEN: &[Bar] = &[Bar::at_least(0.95, IDEAL), Bar::beside(RAYONS)];
 
 /// Enters the runtimes that have loops, each with its own samples of `sample`.
@@ -135,15 +138,11 @@ struct Items<'a> {
 
 impl Sample for Items<'_> {
     fn of(&self, runtime: &impl Loops) -> f64 {
-        let one = |_| {
-            if !self.pause.is_zero() {
-                sleep(self.pause);
-            }
+        p50(self.runs, self.pause)(&mut || {
             let start = Instant::now();
             runtime.map(self.micros.len(), |index| busy(self.micros[index]));
-            start.elapsed().as_secs_f64() * 1e6
-        };
-        median((0..self.runs).map(one).collect())
+            start.elapsed()
+        })
     }
 }
 
@@ -163,9 +162,14 @@ fn even(options: Options, micros: f64) -> Figures {
 
 fn after_idleness(options: Options, count: usize, micros: f64) -> Figures {
     let items = vec![micros; count];
-    let runs = options.size(40, 2);
-    let outcome = hold(options, Items { micros: &items, runs, pause: Duration::from_millis(3) });
-    let values = vec![outcome.ratio("purloin", "serial"), outcome.ratio("purloin", "rayon")];
+    let (runs, pause) = (options.size(40, 2), Duration::from_millis(3));
+    let mut contest = Contest::new(options);
+    enter(&mut contest, Items { micros: &items, runs, pause });
+    let bare = Bare::start(&items);
+    contest.enter(Bare::NAME, move || p50(runs, pause)(&mut || bare.time()));
+    let outcome = contest.hold();
+    let over = |one, other| outcome.ratio(one, other);
+    let values = vec![over("purloin", "serial"), over("purloin", "rayon"), over(Bare::NAME, "rayon")];
     Figures { unit: "us", outcome, values }
 }
 

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use super::{Bar, Line};
 use crate::busy::busy;
-use crate::contenders::{Runtime, Tokio, Workload};
-use crate::contest::{Contest, Options, Run, median};
+use crate::contenders::{Bare, Runtime, Tokio, Workload};
+use crate::contest::{Contest, Options, Outcome, Run, median};
 use crate::report::Figures;
 
 pub const LINES: &[Line] = &[
@@ -19,7 +19,11 @@ pub const LINES: &[Line] = &[
     Line {
         name: "region-idle",
         work: "a region of 2 x 50 us from outside after 5 ms of idleness, p50, 2 threads",
-        bars: &[Bar::at_most(110.0, "purloin's p50, us"), Bar::at_most(0.6, "purloin's p50 over rayon's")],
+        bars: &[
+            Bar::at_most(110.0, "purloin's p50, us"),
+            Bar::at_most(0.6, "purloin's p50 over rayon's"),
+            Bar::beside("the bare threads' p50 over rayon's"),
+        ],
         run: after_idleness,
     },
     Line {
@@ -71,8 +75,9 @@ pub fn p50(runs: usize, pause: Duration) -> impl Fn(Run) -> f64 + Copy {
     }
 }
 
-fn pairs(options: Options, runs: usize, pause: Duration) -> Figures {
-    const MICROS: f64 = 50.0;
+const MICROS: f64 = 50.0;
+
+fn pairs(options: Options, runs: usize, pause: Duration, besides: impl FnOnce(&mut Contest)) -> Outcome {
     let sampler = p50(runs, pause);
     let mut contest = Contest::new(options);
     contest.enter_all(2, &Pair(MICROS), sampler);
@@ -84,17 +89,25 @@ fn pairs(options: Options, runs: usize, pause: Duration) -> Figures {
             start.elapsed()
         })
     });
-    let outcome = contest.hold();
+    besides(&mut contest);
+    contest.hold()
+}
+
+fn back_to_back(options: Options) -> Figures {
+    let outcome = pairs(options, options.size(300, 20), Duration::ZERO, |_| ());
     let values = vec![outcome.median("purloin"), outcome.ratio("purloin", "rayon")];
     Figures { unit: "us", outcome, values }
 }
 
-fn back_to_back(options: Options) -> Figures {
-    pairs(options, options.size(300, 20), Duration::ZERO)
-}
-
 fn after_idleness(options: Options) -> Figures {
-    pairs(options, options.size(40, 3), Duration::from_millis(5))
+    let (runs, pause) = (options.size(40, 3), Duration::from_millis(5));
+    let outcome = pairs(options, runs, pause, |contest| {
+        let (bare, sampler) = (Bare::start(&[MICROS; 2]), p50(runs, pause));
+        contest.enter(Bare::NAME, move || sampler(&mut || bare.time()));
+    });
+    let ratios = ["purloin", Bare::NAME].map(|label| outcome.ratio(label, "rayon"));
+    let values = [&[outcome.median("purloin")], &ratios[..]].concat();
+    Figures { unit: "us", outcome, values }
 }
 
 fn empty(options: Options) -> Figures {
