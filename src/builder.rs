@@ -53,7 +53,8 @@ impl PoolBuilder {
         }
     }
 
-    /// The number of cores; 0, the default, means as many as this process may use (affinity and cgroup quota counted).
+    /// The number of cores, at most 4096; 0, the default, means as many as this process may use (affinity and cgroup quota
+    /// counted).
     pub fn cores(mut self, cores: usize) -> Self {
         self.options.cores = cores;
         self
@@ -66,14 +67,14 @@ impl PoolBuilder {
     }
 
     /// The stack of each of the pool's threads, in bytes, instead of what [`std::thread`] gives a thread; the system may round
-    /// it up. With it, a region of an outside caller always runs on one of the pool's threads, since the caller's own stack
-    /// may be smaller: the caller waits for one to wake up, and thread locals are that thread's.
+    /// it up. With it, a region of an outside caller runs on one of the pool's threads as long as there are any, since the
+    /// caller's own stack may be smaller: the caller waits for one to wake up, and thread locals are that thread's.
     pub fn stack_size(mut self, bytes: usize) -> Self {
         self.options.stack_size = Some(bytes);
         self
     }
 
-    /// The most threads the pool may have, at least as many as cores. More than the cores are started only while threads
+    /// The most threads the pool may have, at least as many as cores and at most 65,536. More than the cores are started only while threads
     /// wait or block in the middle of something, so that others can use their cores. The default is the cores and 256.
     pub fn max_threads(mut self, threads: usize) -> Self {
         self.max_threads = Some(threads);
@@ -97,7 +98,12 @@ impl PoolBuilder {
         self
     }
 
-    /// Called with what a task panicked with whose handle had been dropped. By default only the panic hook tells of it.
+    /// Called with what nobody is told of by a handle: what a task panicked with whose [`JoinHandle`](crate::JoinHandle) was
+    /// dropped, before it ended or after; a panic in the drop of a result that nobody wanted, or of a task that was not run; and
+    /// panics in the hooks of threads. By default only the panic hook tells of it.
+    ///
+    /// It is called where that happens: as a rule on one of the pool's threads; for a task that had ended, by whoever drops the
+    /// handle. A handle that outlives the pool has nobody to tell.
     pub fn on_task_panic(mut self, hook: impl Fn(Box<dyn Any + Send>) + Send + Sync + 'static) -> Self {
         self.options.on_task_panic = Some(Box::new(hook));
         self

@@ -28,11 +28,11 @@ pub struct Counters {
     pub steals: Counter,
     /// Jobs taken from the thief by a thread that waited for it.
     pub leapfrogs: Counter,
-    /// Jobs taken by a waiting thread that were not its thief's, and given back.
+    /// Jobs taken by a waiting thread that were not its thief's, or were settled, and given back.
     pub refused: Counter,
-    /// Jobs taken from the injector.
+    /// Looks into the injector that found jobs.
     pub injected: Counter,
-    /// Waits that lasted so long that the thread gave its core to others.
+    /// Waits for a job in which the thread gave its core to others.
     pub hand_overs: Counter,
     /// Times a thread parked, out of work or waiting.
     pub parks: Counter,

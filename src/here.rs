@@ -9,6 +9,10 @@ use crate::worker::Worker;
 
 /// [`Pool::join`] on the pool of this thread, else on [`Pool::global`].
 ///
+/// # Panics
+///
+/// As [`Pool::join`], and outside of all pools as [`Pool::global`].
+///
 /// ```
 /// assert_eq!(purloin::join(|| 2 + 2, || "two"), (4, "two"));
 /// ```
@@ -46,6 +50,10 @@ where
 
 /// [`Pool::scope`] on the pool of this thread, else on [`Pool::global`].
 ///
+/// # Panics
+///
+/// As [`Pool::scope`], and outside of all pools as [`Pool::global`].
+///
 /// ```
 /// let mut numbers = [1, 2, 3];
 /// purloin::scope(|s| {
@@ -66,7 +74,12 @@ where
     }
 }
 
-/// [`Pool::spawn`] on the pool of this thread, else on [`Pool::global`].
+/// [`Pool::spawn`] on the pool of this thread, else on [`Pool::global`]. Nobody waits for tasks of the global pool at the end of
+/// `main`: join their handles.
+///
+/// # Panics
+///
+/// Outside of all pools as [`Pool::global`].
 ///
 /// ```
 /// assert_eq!(purloin::spawn(|| 6 * 7).join()?, 42);

@@ -1,3 +1,5 @@
+// The first definition of a link wins: in the documentation the book is a module.
+#![doc = "[book]: crate::design\n"]
 #![doc = include_str!("../README.md")]
 #![cfg_attr(not(purloin_model), warn(missing_debug_implementations))]
 // The models' build opens the inside, which is documented for its readers and not as an interface.

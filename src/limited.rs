@@ -15,7 +15,8 @@ pub fn within<R>(worker: &Worker, limit: &Limit, body: impl FnOnce() -> R) -> R 
 
 /// Whether the operation that runs this code has been stopped: see [`Pool::with`](crate::Pool::with). It was if the token
 /// of that operation was cancelled or its deadline has passed, or those of an operation around it, as far as it is of the
-/// same pool or on the same thread. False outside of all operations with options.
+/// same pool or on the same thread. False outside of all operations with options, but for the items of a stream whose
+/// results have been dropped.
 ///
 /// What [`spawn`](crate::spawn) makes belongs to no operation, so a detached task sees no limit; but one that a thread runs
 /// while it waits for it in [`join`](crate::JoinHandle::join), since nobody had begun it, is a part of what that thread does,

@@ -11,12 +11,14 @@ use std::convert::Infallible;
 impl Pool {
     /// The results of `f` for all items, in the items' order, whichever is done first.
     ///
-    /// The loop runs on this thread and is split when another core wants work; there is no chunk size to choose.
+    /// The loop runs where [`install`](Pool::install) would run it, on this thread as a rule, and is split when another core
+    /// wants work; there is no chunk size to choose.
     ///
     /// # Panics
     ///
-    /// With what `f` panicked with; if it did for several items, with what it did for the first of them that was begun.
-    /// Results made by then are dropped, and so are items not yet looked at.
+    /// With what `f` panicked with; if it did for several items, for the one with the lowest index among those that were run.
+    /// Results made by then are dropped, and so are items not yet looked at. If the source is a range of more than
+    /// `usize::MAX` items, or the results would take more than `isize::MAX` bytes.
     ///
     /// ```
     /// let pool = purloin::Pool::new(2)?;

@@ -31,21 +31,22 @@ impl Options {
         Options::default()
     }
 
-    /// Stop when the token is cancelled. It is looked at before each item, and before anything else that begins;
-    /// and every 20 ms by who waits for the next result of a stream.
+    /// Stop when the token is cancelled. It is looked at before each item, before `install`'s closure and `spawn`'s task; and
+    /// every 20 ms by who waits for the next result of a stream.
     pub fn token(mut self, token: &CancelToken) -> Self {
         self.limit.token = Some(token.clone());
         self
     }
 
     /// Stop at that time. The clock is looked at every few microseconds, or after each item that takes longer; where very
-    /// short items turn into long ones, after sixteen of them at the latest.
+    /// short items turn into long ones, after sixteen of them at the latest. `map_reduce` looks before each block of items and
+    /// before every sixteenth item of one.
     pub fn deadline(mut self, deadline: Instant) -> Self {
         self.limit.deadline = Some(deadline);
         self
     }
 
-    /// Count the items that are done.
+    /// Count the items of loops and streams that are done; `install` and `spawn` count nothing.
     pub fn progress(mut self, progress: &Progress) -> Self {
         self.progress = Some(progress.clone());
         self

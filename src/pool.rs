@@ -24,6 +24,9 @@ use std::time::Instant;
 /// not wait. A task of this pool that waits for another pool is part of that: if the last handle is dropped in just what it
 /// waits for, over there on that pool's own thread, the two wait for each other for ever.
 ///
+/// In the child of a `fork()` a pool of the parent has no threads: there every call that needs them panics and says so. Drops,
+/// `{:?}` and [`cores`](Pool::cores) work, and so does a new pool.
+///
 /// ```
 /// use purloin::Pool;
 ///
@@ -85,6 +88,8 @@ impl Pool {
     /// asked for, with as many cores as the environment variable `PURLOIN_CORES` says, and lasts as long as the process. If
     /// the variable is 0, empty or not set, it has as many cores as this process may use.
     ///
+    /// It is never dropped, so at the end of `main` nobody waits for its tasks: join their handles.
+    ///
     /// # Panics
     ///
     /// If the pool can't be built: with the [`BuildError`], which says why. If `PURLOIN_CORES` is no number of cores: with its
@@ -115,7 +120,8 @@ impl Pool {
         in_pool(self.registry(), body)
     }
 
-    /// The pool's operations under these options: with a token that cancels them, a deadline, a counter of what is done.
+    /// The pool's operations under these options: with a token that cancels them, a deadline, a counter of what is done. `join`
+    /// and `scope` take none: use [`With::install`] around them.
     ///
     /// ```
     /// use purloin::{Options, Pool};
@@ -132,9 +138,10 @@ impl Pool {
 
     /// Runs both closures, in parallel if a core is free, and gives both results.
     ///
-    /// `a` runs on this thread. `b` runs on it afterwards, unless another core has taken it; until then it is visible to
-    /// every core that looks for work. A thread that waits for `b` helps with `b`, and never starts anything else, so a
-    /// lock may be held across a `join`.
+    /// `a` runs on this thread, if it works for the pool or a core is idle; else where [`install`](Pool::install) would run it.
+    /// `b` runs after it on the same thread, unless another core has taken it. Cores without work ask for what is pending; the
+    /// thread answers when it next forks, or comes back to a fork. A thread that waits for `b` helps with `b`, and never starts
+    /// anything else, so a lock may be held across a `join`.
     ///
     /// # Panics
     ///

@@ -9,7 +9,8 @@ const SHARDS: usize = 16;
 /// [`Options::progress`](crate::Options::progress).
 ///
 /// Clones stand for the same counter. A loop adds each chunk of items, every two microseconds or so, or after every item that
-/// takes longer, so it costs next to nothing. Given to several loops it adds them up.
+/// takes longer, so it costs next to nothing; `map_reduce` adds each [block](crate::Pool::map_reduce). Given to several loops it
+/// adds them up.
 ///
 /// ```
 /// use purloin::{Options, Pool, Progress};

@@ -11,6 +11,8 @@ use crate::seat::{Place, Seat};
 use crate::sleep::{Sleep, Woken};
 use std::any::Any;
 use std::fmt;
+use std::mem::ManuallyDrop;
+use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Weak;
 use std::time::{Duration, Instant};
@@ -59,6 +61,8 @@ pub struct Registry {
     thread_body: ThreadBody,
     fork_generation: usize,
     itself: Weak<Registry>,
+    /// By which it is found: [`find`].
+    pub number: u64,
 }
 
 #[derive(Debug, Default)]
@@ -81,9 +85,9 @@ impl Registry {
             thread_body,
             fork_generation: fork_generation(),
             itself: Weak::clone(itself),
+            number: ROSTER.add(Weak::clone(itself)),
             options,
         });
-        ROSTER.add(Weak::clone(&registry.itself));
         for started in 0..registry.size() {
             let place = Place::new();
             // A thread that is in its hook can't be woken for work.
@@ -359,7 +363,7 @@ impl Registry {
         }
     }
 
-    /// A detached task panicked and nobody holds its handle.
+    /// Tells of a panic that nobody can be told of by a handle.
     pub fn task_panicked(&self, payload: Box<dyn Any + Send>) {
         let handled = catch_unwind(AssertUnwindSafe(|| match &self.options.on_task_panic {
             Some(hook) => hook(payload),
@@ -374,14 +378,36 @@ impl Registry {
 
 static ROSTER: Roster<Registry> = Roster::new();
 
-/// The registry at that address, if it is still alive.
-pub fn find(registry: *const Registry) -> Option<Arc<Registry>> {
-    ROSTER.find(registry)
+/// The registry of that number, if it is still alive.
+pub fn find(number: u64) -> Option<Kept> {
+    ROSTER.find(number).map(|registry| Kept(ManuallyDrop::new(registry)))
+}
+
+/// A count on a registry that may turn out to be the last: what the pool's hooks own is then dropped with it. If that panics,
+/// the panic hook tells of it, and it is no business of whoever has found the registry.
+pub struct Kept(ManuallyDrop<Arc<Registry>>);
+
+impl Deref for Kept {
+    type Target = Registry;
+
+    fn deref(&self) -> &Registry {
+        &self.0
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        // SAFETY: taken once, here.
+        let registry = unsafe { ManuallyDrop::take(&mut self.0) };
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(registry))) {
+            discard(payload);
+        }
+    }
 }
 
 impl Drop for Registry {
     fn drop(&mut self) {
-        ROSTER.remove(self);
+        ROSTER.remove(self.number);
         // No threads, no handles: only entries are left whose jobs were claimed by their owners.
         while let Some(job) = self.steal_injected() {
             // SAFETY: taken out of the queue, so the right to it is ours.

@@ -14,7 +14,7 @@ use std::ops::{Range, RangeInclusive};
 /// | `&mut [T]`, `&mut Vec<T>`, `&mut [T; N]` | `&mut T` |
 /// | `Vec<T>`, `[T; N]` | `T`, moved out |
 ///
-/// Anything else that iterates goes through [`Pool::imap`](crate::Pool::imap), or is collected first. Sealed: the way in
+/// A loop over a range of more than `usize::MAX` items panics. Anything else that iterates goes through [`Pool::imap`](crate::Pool::imap), or is collected first. Sealed: the way in
 /// which items are cut and moved out may still change.
 ///
 /// ```

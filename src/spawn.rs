@@ -3,7 +3,7 @@
 use crate::error::JoinError;
 use crate::job::Lineage;
 use crate::primitive::now;
-use crate::registry::Registry;
+use crate::registry::{Registry, find};
 use crate::task::{self, Handle, Home};
 use std::any::Any;
 use std::fmt;
@@ -23,6 +23,11 @@ impl Home for Detached {
         self.0
     }
 
+    fn pool(&self) -> u64 {
+        // SAFETY: asked by whoever makes the task, and holds the registry alive for it.
+        unsafe { &*self.0 }.number
+    }
+
     fn is_terminated(&self) -> bool {
         // SAFETY: asked by whoever has the task's entry or a worker of the registry, and holds the registry alive for it.
         unsafe { &*self.0 }.is_terminated()
@@ -37,16 +42,19 @@ impl Home for Detached {
         unsafe { &*self.0 }.task_panicked(payload);
     }
 
-    fn panic_ignored(&self, payload: Box<dyn Any + Send>) {
-        // The pool may be gone by now. The panic hook has told of the panic when it happened.
-        drop(payload);
+    fn panic_ignored(&self, payload: Box<dyn Any + Send>, pool: Option<u64>) {
+        match pool.and_then(find) {
+            Some(registry) => registry.task_panicked(payload),
+            // The pool is gone, and its hook. The panic hook has told of the panic when it happened.
+            None => drop(payload),
+        }
     }
 
     fn ended(&self) {}
 }
 
 /// The right to the result of a task that [`Pool::spawn`](crate::Pool::spawn) made. Dropping it detaches the task, which
-/// runs all the same.
+/// runs all the same; of its panic [`on_task_panic`](crate::PoolBuilder::on_task_panic) is told.
 ///
 /// ```
 /// let tasks: Vec<purloin::JoinHandle<u32>> = (1..4).map(|n| purloin::spawn(move || n * n)).collect();
@@ -100,7 +108,8 @@ impl<T: Send> JoinHandle<T> {
 
     /// Waits for the task as long as `timeout` at most: Python's `AsyncResult.get(timeout)`.
     ///
-    /// It never runs the task itself, which could take longer. On a thread of a pool the core goes to others meanwhile, and
+    /// It does not run the task itself, which could take longer; a `timeout` beyond the end of the clock is none, and this is
+    /// [`join`](JoinHandle::join). On a thread of a pool the core goes to others meanwhile, and
     /// the thread waits for one again before this returns.
     ///
     /// # Errors

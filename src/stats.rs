@@ -31,12 +31,14 @@ pub struct Stats {
     pub steals: u64,
     /// Jobs that a waiting thread took from whom it waited for.
     pub leapfrogs: u64,
-    /// Jobs that a waiting thread took by mistake and gave back to their owner.
+    /// Jobs that a waiting thread took and that were no part of what it waits for, or were settled already: given back through the
+    /// injector.
     pub refused: u64,
-    /// Jobs that came through the injector: spawned tasks, regions of outside callers that found no idle core, and what
-    /// blocked threads left.
+    /// Looks into the injector that found jobs, up to 16 each: spawned tasks, regions of outside callers that found no idle core,
+    /// and what blocked threads left.
     pub injected: u64,
-    /// Waits for a stolen job that lasted so long that the core was given to others.
+    /// Waits for a stolen job in which the thread gave its core to others: after 100 microseconds, or because one of them needed it
+    /// to go on. What blocks in [`sync`](crate::sync) or [`blocking`](crate::blocking) gives its core up too, and is not counted.
     pub hand_overs: u64,
     /// Times a thread parked, out of work or waiting.
     pub parks: u64,

@@ -21,6 +21,9 @@ use std::ops::Range;
 /// Each does what the pool's method of the same name does until its token is cancelled or its deadline has come. From then
 /// on nothing of it begins; what is running goes on to its end, and may ask [`is_cancelled`](crate::is_cancelled) to make that soon. The error
 /// tells how far it got and holds what was done. If all was done by then, there is no error.
+///
+/// What an item, or the closure of `install` or `spawn`, starts itself is part of that: joins, scopes and loops without options of
+/// their own are not stopped in the middle.
 #[derive(Debug)]
 pub struct With<'a> {
     registry: &'a Arc<Registry>,
@@ -75,7 +78,8 @@ impl<'a> With<'a> {
     ///
     /// # Errors
     ///
-    /// [`Cancelled`] with the results that there are, unless an item had failed by then: then `Ok` holds its error.
+    /// [`Cancelled`] with the results that there are, unless an item had failed by then: then `Ok` holds its error, of several the
+    /// first by index. Items before it may not have been run.
     ///
     /// # Panics
     ///

@@ -9,6 +9,7 @@ use common::{Gate, assert_sound, spin_until};
 use purloin::sync::{Mutex, waiting};
 use purloin::{CancelToken, Options, Pool};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 #[test]
@@ -116,6 +117,28 @@ fn handles_and_time_outs() {
         assert_eq!(forked(|| drop(task.take())), End::Done);
         go.open();
         assert_eq!(task.map(|task| task.join().expect("no panic")), Some(5));
+    });
+}
+
+/// A task that panicked, and whose handle is dropped: the parent's pool is told of it, in the parent. In the child that takes a
+/// lock that may be held by a thread which has stayed behind.
+#[test]
+fn a_panic_that_nobody_joins() {
+    at_cores_alone("a_panic_that_nobody_joins", |pool| {
+        let told = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&told);
+        let hook = move |_| _ = count.fetch_add(1, Ordering::Relaxed);
+        let pool = Pool::builder().cores(pool.cores()).on_task_panic(hook).build().expect("a pool");
+        let task = pool.spawn(|| panic!("nobody joins"));
+        spin_until(|| task.is_finished());
+        let mut task = Some(task);
+        let drop_it = || {
+            drop(task.take());
+            assert_eq!(told.load(Ordering::Relaxed), 0);
+        };
+        assert_eq!(forked(drop_it), End::Done);
+        drop(task);
+        assert_eq!(told.load(Ordering::Relaxed), 1);
     });
 }
 

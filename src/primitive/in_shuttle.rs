@@ -33,7 +33,7 @@ pub const ROUNDS_AFTER_NAP: u32 = 1;
 pub const WAIT_ROUNDS: u32 = 2;
 /// How long a thread waits, parked, for a stolen job before it gives its core to others: as in the library.
 pub const KEEP_CORE: Option<Duration> = Some(Duration::from_micros(100));
-/// How long no core has been to be had when a thread in the middle of something is lent one: as in the library.
+/// How long no core has been to be had when a thread in the middle of something is lent one.
 pub const STARVED_AFTER: Duration = Duration::from_millis(1);
 /// The same for an outside caller.
 pub const CALLER_STARVED_AFTER: Duration = Duration::from_millis(10);

@@ -239,34 +239,44 @@ pub enum Steal<T> {
     Retry,
 }
 
-/// All live values of a kind in this process: for threads that know no more of one than its address. The models do not
+/// All live values of a kind in this process, for threads that know no more of one than its number. The models do not
 /// explore its lock, which is held for no longer than it takes to look at the list.
 #[derive(Debug)]
-pub struct Roster<T>(std::sync::Mutex<Vec<std::sync::Weak<T>>>);
+pub struct Roster<T>(std::sync::Mutex<Entered<T>>);
+
+#[derive(Debug)]
+struct Entered<T> {
+    live: Vec<(u64, std::sync::Weak<T>)>,
+    last: u64,
+}
 
 impl<T> Roster<T> {
     /// An empty list.
     pub const fn new() -> Self {
-        Roster(std::sync::Mutex::new(Vec::new()))
+        Roster(std::sync::Mutex::new(Entered { live: Vec::new(), last: 0 }))
     }
 
-    fn list(&self) -> std::sync::MutexGuard<'_, Vec<std::sync::Weak<T>>> {
+    fn entered(&self) -> std::sync::MutexGuard<'_, Entered<T>> {
         self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// Enters a value.
-    pub fn add(&self, value: std::sync::Weak<T>) {
-        self.list().push(value);
+    /// Enters a value, and gives it a number that no other has had.
+    pub fn add(&self, value: std::sync::Weak<T>) -> u64 {
+        let mut entered = self.entered();
+        entered.last += 1;
+        let number = entered.last;
+        entered.live.push((number, value));
+        number
     }
 
-    /// Takes out the value at that address.
-    pub fn remove(&self, value: *const T) {
-        self.list().retain(|other| !std::ptr::eq(other.as_ptr(), value));
+    /// Takes out the value of that number.
+    pub fn remove(&self, number: u64) {
+        self.entered().live.retain(|&(other, _)| other != number);
     }
 
-    /// The value at that address, if it is still alive.
-    pub fn find(&self, value: *const T) -> Option<Arc<T>> {
-        self.list().iter().find(|other| std::ptr::eq(other.as_ptr(), value)).and_then(std::sync::Weak::upgrade)
+    /// The value of that number, if it is still alive.
+    pub fn find(&self, number: u64) -> Option<Arc<T>> {
+        self.entered().live.iter().find(|&&(other, _)| other == number).and_then(|(_, value)| value.upgrade())
     }
 }
 

@@ -35,6 +35,11 @@ impl Home for InScope {
         self.shared().registry()
     }
 
+    fn pool(&self) -> u64 {
+        // SAFETY: the pool is there as long as the scope is.
+        unsafe { &*self.registry() }.number
+    }
+
     fn is_terminated(&self) -> bool {
         false
     }
@@ -47,7 +52,7 @@ impl Home for InScope {
         self.shared().panicked(payload);
     }
 
-    fn panic_ignored(&self, payload: Payload) {
+    fn panic_ignored(&self, payload: Payload, _: Option<u64>) {
         self.shared().panicked(payload);
     }
 

@@ -1,5 +1,6 @@
 //! Synchronisation between tasks, in both styles: monitors and semaphores. All of it may be used from any thread; a task
-//! that blocks here gives its core to another thread at once, and takes a core again when it goes on.
+//! that blocks here gives its core to another thread, after a short look of some microseconds, and takes a core again when it
+//! goes on.
 //!
 //! Each task that waits keeps its thread, though not its core. A pool has at most
 //! [`max_threads`](crate::PoolBuilder::max_threads), by default 256 beyond its cores. If so many wait that the one which would

@@ -116,7 +116,8 @@ impl<T: ?Sized> Mutex<T> {
         self.lock.try_write().map(|value| MutexGuard { mutex: self, value })
     }
 
-    /// Locks, waiting for `timeout` at most. A thread that already has the lock waits in vain.
+    /// Locks, waiting for `timeout` at most. A thread that already has the lock waits in vain. A `timeout` beyond the end of the
+    /// clock is none, and this is [`lock`](Mutex::lock), with its panics.
     ///
     /// ```
     /// use std::time::Duration;

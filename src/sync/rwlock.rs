@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 /// Waiting is as with [`Mutex`](super::Mutex): the core goes to others meanwhile. As soon as a writer waits, no more readers are let in,
 /// so readers cannot keep writers away for ever. For the same reason a thread must not lock for reading what it has locked
 /// for reading already: if a writer has come in between, both would wait for ever. Nor can it lock for writing what it has
-/// locked for reading: drop the guard first. Both are reported by a panic, as are [cycles](super::Mutex::lock) through readers.
+/// locked for reading: drop the guard first. Both are reported by a panic, as are [cycles](super::Mutex::lock) through readers;
+/// not so what a thread reads beyond its first 16 locks at a time, or while another writer of the lock waits with a time-out.
 ///
 /// The parts of a `join`, a `map` or a scope count as well: if they lock for reading what is locked for reading around them, a
 /// writer that comes in between waits for the outer guard, the parts for the writer, and the outer guard for the parts. Read
@@ -118,7 +119,8 @@ impl<T: ?Sized> RwLock<T> {
         self.value.try_read().map(|value| self.reader(value, at))
     }
 
-    /// Locks for reading, waiting for `timeout` at most.
+    /// Locks for reading, waiting for `timeout` at most. A `timeout` beyond the end of the clock is none, and this is
+    /// [`read`](RwLock::read), with its panics.
     ///
     /// ```
     /// use std::time::Duration;
@@ -203,7 +205,8 @@ impl<T: ?Sized> RwLock<T> {
         self.value.try_write().map(|value| self.writer(value, at))
     }
 
-    /// Locks for writing, waiting for `timeout` at most.
+    /// Locks for writing, waiting for `timeout` at most. A `timeout` beyond the end of the clock is none, and this is
+    /// [`write`](RwLock::write), with its panics.
     ///
     /// ```
     /// use std::time::Duration;

@@ -1,16 +1,15 @@
 //! A task's handle: the right to its result.
 
 use super::{CLAIMED, DONE, ENTRY, HANDLE, Head, Home, THIEF_SHIFT, Table};
-use crate::error::{JoinError, discard};
+use crate::error::JoinError;
 use crate::latch::Waiter;
 use crate::primitive::{Arc, CALLER_STARVED_AFTER, Ordering, Tick, fork_generation};
-use crate::registry::{Registry, find, forked};
+use crate::registry::{find, forked};
 use crate::stand_in::StandIn;
 use crate::wait::{Awaited, Thief, wait_until};
 use crate::worker::{Worker, without_core};
 use std::marker::PhantomData;
 use std::mem::{ManuallyDrop, MaybeUninit};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 use std::time::Instant;
 
@@ -18,6 +17,8 @@ use std::time::Instant;
 pub struct Handle<T, H: Home> {
     task: NonNull<Head<H>>,
     table: &'static Table,
+    /// The number of the task's pool.
+    pool: u64,
     /// Where it was made: a process forked since then has no thread that would run the task.
     fork_generation: usize,
     result: PhantomData<T>,
@@ -29,8 +30,8 @@ impl<T, H: Home> Handle<T, H> {
     /// # Safety
     ///
     /// The task's result is a `T`, and the table belongs to it. The handle's count is the caller's to give.
-    pub(super) unsafe fn new(task: NonNull<Head<H>>, table: &'static Table) -> Self {
-        Handle { task, table, fork_generation: fork_generation(), result: PhantomData }
+    pub(super) unsafe fn new(task: NonNull<Head<H>>, table: &'static Table, pool: u64) -> Self {
+        Handle { task, table, pool, fork_generation: fork_generation(), result: PhantomData }
     }
 }
 
@@ -117,8 +118,8 @@ impl<T: Send, H: Home> Handle<T, H> {
                 return;
             }
             // A pool that is gone has run or cancelled the task. Tasks of a pool with stacks of a size need its threads.
-            let registry = find(self.head().home.registry()).map(|registry| Kept(ManuallyDrop::new(registry)));
-            let registry = registry.as_ref().map(|kept| &**kept.0).filter(|pool| pool.options.stack_size.is_none());
+            let registry = find(self.pool);
+            let registry = registry.as_deref().filter(|pool| pool.options.stack_size.is_none());
             let mut stand_in = registry.map(|registry| StandIn::enter(registry, place));
             let since = Tick::now();
             while waiter.verdict().is_none() {
@@ -140,20 +141,6 @@ impl<T: Send, H: Home> Handle<T, H> {
                 registry.give_back(core);
             }
         });
-    }
-}
-
-/// A count on a registry that may turn out to be the last: what the pool's hooks own is then dropped here. If that panics, the
-/// panic hook tells of it, and it is no business of whoever waits for a task.
-struct Kept(ManuallyDrop<Arc<Registry>>);
-
-impl Drop for Kept {
-    fn drop(&mut self) {
-        // SAFETY: taken once, here.
-        let registry = unsafe { ManuallyDrop::take(&mut self.0) };
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(registry))) {
-            discard(payload);
-        }
     }
 }
 
@@ -217,7 +204,7 @@ impl<T, H: Home> Drop for Handle<T, H> {
         }
         // What follows is user code, and may panic: nothing is left to be done after it.
         if let Some(Err(JoinError::Panicked(payload))) = result {
-            home.panic_ignored(payload.into_inner());
+            home.panic_ignored(payload.into_inner(), (self.fork_generation == fork_generation()).then_some(self.pool));
         }
     }
 }

@@ -22,14 +22,17 @@ type Payload = Box<dyn Any + Send>;
 pub trait Home: Copy + Send {
     /// The pool whose threads may run it.
     fn registry(&self) -> *const Registry;
+    /// That pool's number, asked for while it is there.
+    fn pool(&self) -> u64;
     /// Whether tasks that have not begun are to be dropped.
     fn is_terminated(&self) -> bool;
     /// The lineage of what waits for it.
     fn lineage(&self) -> *const Lineage;
     /// The task ended in a panic after its handle was dropped.
     fn panicked(&self, payload: Payload);
-    /// The handle of a task that ended in a panic was dropped unused.
-    fn panic_ignored(&self, payload: Payload);
+    /// The handle of a task that ended in a panic was dropped unused. The number is that of its pool, which may be gone; there
+    /// is none in a process that was forked since.
+    fn panic_ignored(&self, payload: Payload, pool: Option<u64>);
     /// The task has ended, later than its entry was used up; its closure and, if nobody wants it, its result are dropped.
     /// Called last, and at most once for each task: else whoever uses the entry up is told ([`Kind::run`]).
     fn ended(&self);
@@ -101,6 +104,7 @@ where
     T: Send,
     H: Home,
 {
+    let pool = home.pool();
     let task = slab::put(Task {
         head: Head {
             job: Job { kind: &Task::<F, T, H>::KIND },
@@ -115,7 +119,7 @@ where
     // SAFETY: the entry's count keeps the task alive until the entry is used.
     let entry = unsafe { JobRef::new(task.as_ptr().cast_const().cast()) };
     // SAFETY: the handle's count keeps the task alive, and the table is its own.
-    let handle = unsafe { Handle::new(task.cast(), &Task::<F, T, H>::TABLE) };
+    let handle = unsafe { Handle::new(task.cast(), &Task::<F, T, H>::TABLE, pool) };
     (entry, handle)
 }
 

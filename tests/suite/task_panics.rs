@@ -169,6 +169,28 @@ fn detached_tasks() {
     }
 }
 
+/// The hook is told of each panic that nobody joined, also where the task was over before its handle was dropped; and not of
+/// those of another pool, which may lie where that one lay.
+#[test]
+fn handles_dropped_after_the_end() {
+    for cores in crate::common::CORES {
+        let (pool, texts) = told(cores);
+        let late = watched(LONG, Some(&pool), || {
+            let over = pool.spawn(|| panic!("over"));
+            let late = pool.spawn(|| panic!("late"));
+            crate::common::spin_until(|| over.is_finished() && late.is_finished());
+            assert_eq!(*texts.lock().expect("no panic"), Vec::<String>::new(), "somebody may join yet");
+            drop(over);
+            assert_eq!(*texts.lock().expect("no panic"), ["over"]);
+            late
+        });
+        within(LONG, || drop(pool));
+        let (_pool, others) = told(cores);
+        drop(late);
+        assert_eq!((texts.lock().expect("no panic").len(), others.lock().expect("no panic").len()), (1, 0));
+    }
+}
+
 /// Panics in all hooks: threads start and end all the same, and none of it reaches a task.
 #[test]
 fn hooks() {

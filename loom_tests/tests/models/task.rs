@@ -98,6 +98,10 @@ impl Home for AtHome {
         self.ledger().registry.get()
     }
 
+    fn pool(&self) -> u64 {
+        0 // The first pool's is 1.
+    }
+
     fn is_terminated(&self) -> bool {
         false
     }
@@ -111,7 +115,7 @@ impl Home for AtHome {
         add(&self.ledger().panicked);
     }
 
-    fn panic_ignored(&self, payload: Box<dyn Any + Send>) {
+    fn panic_ignored(&self, payload: Box<dyn Any + Send>, _: Option<u64>) {
         assert_eq!(payload_of(payload), 7);
         add(&self.ledger().ignored);
     }
