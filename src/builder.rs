@@ -86,7 +86,8 @@ impl PoolBuilder {
     ///
     /// It runs before the thread works for the pool: outside callers, who work as guests, do not come by it, and [`join`](crate::join) and
     /// the like in it use the global pool. [`build`](PoolBuilder::build) does not wait for it, and a task may begin on one
-    /// thread before another has been through it.
+    /// thread before another has been through it. No thread is started in place of one that is in its hook, so the hook must not
+    /// wait for what only this pool's threads would do.
     pub fn on_thread_start(mut self, hook: impl Fn(usize) + Send + Sync + 'static) -> Self {
         self.options.on_thread_start = Some(Box::new(hook));
         self

@@ -172,7 +172,7 @@ impl SharedEnd {
     /// The owner's private end is full at that index now. Leaves a request standing.
     pub fn make_room(&self, full_at: usize) {
         let limit = self.limit.load(Ordering::Relaxed);
-        if limit != DEMAND {
+        if limit != DEMAND && limit != full_at {
             // Fails only if a thief has written demand meanwhile, which is to stay.
             let _ = self.limit.compare_exchange(limit, full_at, Ordering::Relaxed, Ordering::Relaxed);
         }

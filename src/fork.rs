@@ -168,6 +168,7 @@ impl Worker {
         if !mine && self.registry().is_orphaned() {
             // Whoever took it has not come along. This unwinds: the fork has to be ended here.
             self.private.forget(index);
+            self.core().shared.make_room(self.private.full_at());
             forked();
         }
         let reclaimed = if mine {

@@ -241,7 +241,9 @@ impl Pool {
         spawn_in(&self.0.0, f)
     }
 
-    /// How many cores the pool has: the most closures that run at once.
+    /// How many cores the pool has: the most closures that run at once, but for those of threads that came back from blocking, or
+    /// waited from outside for ten milliseconds, and found all cores taken. Such a thread is lent one beyond these, until it is
+    /// through with what it was in the middle of; or, if it waits for what only the pool's threads may begin, one of those is.
     #[must_use]
     pub fn cores(&self) -> usize {
         self.0.0.size()

@@ -195,7 +195,7 @@ impl Registry {
     }
 
     /// The next job of the injector.
-    fn steal_injected(&self) -> Option<JobRef> {
+    pub fn steal_injected(&self) -> Option<JobRef> {
         until_settled(|| self.injector.steal())
     }
 
@@ -269,21 +269,28 @@ impl Registry {
             // The core is free again, and wakes may have been left to the thread that never came. This does not go round in
             // circles: the pool now makes do with the threads it has.
             if !seeded(Flaw::StartFailureForgotten) {
-                self.after_release();
+                self.after_release(true);
             }
         }
     }
 
-    /// After a core was given up: the sleeper's half of the handshake. If work is left that nobody would see to, wakes
-    /// somebody, perhaps the caller.
-    pub fn after_release(&self) {
-        // Pairs with the fence in `work_appeared`.
+    /// After a core was given up: the sleeper's half of the handshake. If a core is idle now all others are asked to share; if work
+    /// is left that nobody would see to, wakes somebody, perhaps the caller. Whether that one `stays` on its processor, and is not
+    /// about to sleep or to block, decides who is woken.
+    pub fn after_release(&self, stays: bool) {
+        // Pairs with the fence in `work_appeared`: either a publisher sees the idle core, or we see its work. And either an owner
+        // that has cleared its demand sees it, and wakes somebody, or we see the demand cleared, and ask again.
         if !seeded(Flaw::SleeperWithoutFence) {
             fence(Ordering::SeqCst);
         }
+        if self.sleep.someone_sleeps() && !seeded(Flaw::ReleaserAsksNobody) {
+            for core in self.cores_in_use() {
+                core.shared.demand();
+            }
+        }
         if self.work_visible() {
             if self.sleep.should_wake(false) {
-                self.wake(None);
+                self.wake(if stays { processor() } else { None });
             }
         } else if self.is_closed() {
             self.end_if_done();
@@ -293,7 +300,7 @@ impl Registry {
     /// Gives up a core that was granted and is not needed.
     pub fn give_back(&self, core: usize) {
         self.sleep.give(core, false);
-        self.after_release();
+        self.after_release(true);
     }
 
     /// Whether a job is in any shared queue.
@@ -319,7 +326,7 @@ impl Registry {
     pub fn close(&self) {
         self.closed.store(true, Ordering::Relaxed);
         self.sleep.close();
-        self.after_release();
+        self.after_release(true);
     }
 
     /// Closes, and drops what is queued and not begun.

@@ -2,7 +2,7 @@
 
 use crate::core::Core;
 use crate::job::JobRef;
-use crate::primitive::{Ordering, SEARCH_ROUNDS, Steal, back_off, fence, spin_loop};
+use crate::primitive::{CALLER_STARVED_AFTER, SEARCH_ROUNDS, Steal, Tick, back_off, spin_loop};
 use crate::registry::Registry;
 use crate::seat::Place;
 use crate::worker::Worker;
@@ -47,7 +47,9 @@ impl Worker {
         }
         // SAFETY: this thread holds the core.
         let owner = unsafe { self.core().shared.owner() };
-        let job = self.registry().steal_some_injected(owner)?;
+        // What is left on a lent core goes back to the injector, behind all else.
+        let several = !self.holds_lent_core();
+        let job = if several { self.registry().steal_some_injected(owner) } else { self.registry().steal_injected() }?;
         self.core().counters.injected.bump();
         if !owner.is_empty() || !self.registry().injector.is_empty() {
             // The chain of wakes, as in `steal_from`; what waits here may be blocked on, so it is not left to a nap.
@@ -120,8 +122,9 @@ impl Worker {
     pub fn work(&self, mut woken: Option<u32>) -> Idle {
         let sleep = &self.registry().sleep;
         let mut searching = woken.is_some();
+        let lent = self.holds_lent_core().then(Tick::now);
         loop {
-            let job = if sleep.someone_resumes() {
+            let job = if sleep.someone_resumes() || woken.is_none() && self.has_had_its_loan(lent) {
                 None
             } else {
                 self.find_work().or_else(|| {
@@ -157,6 +160,15 @@ impl Worker {
     }
 }
 
+impl Worker {
+    /// Whether a thread that is through with a job is to give back a core that it was lent: one that it was lent in the middle
+    /// of that job at once, and one that it was lent at `since`, for what waits in the queues, after a while, lest a long queue
+    /// be worked off by more cores than the pool has.
+    fn has_had_its_loan(&self, since: Option<Tick>) -> bool {
+        self.holds_lent_core() && since.is_none_or(|since| !Tick::now().within(since, CALLER_STARVED_AFTER))
+    }
+}
+
 /// A thread that has nothing to do. It is to go to sleep once it is no longer a worker: what follows may drop what cancelled
 /// tasks hold, which may use the pool, and would find a worker that has no core and waits for none.
 #[derive(Debug)]
@@ -171,13 +183,7 @@ impl Idle {
     pub fn rest(self, registry: &Registry, place: &Place) -> Option<Duration> {
         // Enter first, ask and look after: see `Sleep`.
         let nap = registry.sleep.stand_by(self.core, place.seat(), self.useless);
-        // Pairs with the fence in `work_appeared`, before which an owner cleared its demand: either it sees us and wakes
-        // somebody, or we see the demand cleared, and ask again.
-        fence(Ordering::SeqCst);
-        for core in registry.cores_in_use() {
-            core.shared.demand();
-        }
-        registry.after_release();
+        registry.after_release(false);
         nap
     }
 }

@@ -42,10 +42,10 @@ impl Home for Detached {
         unsafe { &*self.0 }.task_panicked(payload);
     }
 
-    fn panic_ignored(&self, payload: Box<dyn Any + Send>, pool: Option<u64>) {
-        match pool.and_then(find) {
+    fn panic_ignored(&self, payload: Box<dyn Any + Send>, pool: u64) {
+        match find(pool) {
             Some(registry) => registry.task_panicked(payload),
-            // The pool is gone, and its hook. The panic hook has told of the panic when it happened.
+            // The pool is gone, and its hook; or this process is a fork of the one that has it. The panic hook has told of the panic when it happened.
             None => drop(payload),
         }
     }

@@ -6,7 +6,8 @@ use crate::latch::{Latch, Waiter};
 use crate::primitive::{Arc, CALLER_STARVED_AFTER, Flaw, ROUNDS_AFTER_NAP, SEARCH_ROUNDS, Tick, seeded, thread_cell};
 use crate::registry::Registry;
 use crate::seat::{Grant, Place};
-use crate::worker::{Worker, without_core};
+use crate::stand_in::Plea;
+use crate::worker::{Worker, wait_for_core, without_core};
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr;
@@ -35,8 +36,8 @@ pub fn run_thread(registry: Arc<Registry>, place: Place, mut core: Option<usize>
                 registry.sleep.search_again();
             }
         } else {
-            registry.sleep.stand_by(None, place.seat(), false);
-            registry.after_release();
+            registry.sleep.stand_by_at_first(place.seat());
+            registry.after_release(false);
         }
     }
     let mut rounds = SEARCH_ROUNDS;
@@ -121,7 +122,10 @@ where
         Some(_region) => inject(registry, false, body),
         // The pool has ended: there is no thread with the stack that was asked for.
         None => without_core(|place| {
-            let core = registry.sleep.take_or_call(place.seat()).unwrap_or_else(|| granted(place));
+            let sleep = &registry.sleep;
+            let core = sleep.take_or_call(place.seat()).unwrap_or_else(|| {
+                wait_for_core(place, CALLER_STARVED_AFTER, Tick::now(), || sleep.borrow_for_call(place.seat()))
+            });
             Worker::enter(registry, core, body)
         }),
     }
@@ -139,7 +143,7 @@ impl<'a> Region<'a> {
 impl Drop for Region<'_> {
     fn drop(&mut self) {
         self.0.sleep.end_region();
-        self.0.after_release();
+        self.0.after_release(true);
     }
 }
 
@@ -220,7 +224,7 @@ fn claim_or_wait(registry: &Registry, guest: bool, latch: &Latch, ticket: &Held,
     }
     let mut core = if guest { registry.sleep.take_or_call(place.seat()) } else { None };
     let mut calling = guest && core.is_none();
-    let mut since = Tick::now();
+    let (mut since, mut plea) = (Tick::now(), Plea::new());
     loop {
         if let Some(core) = core.take() {
             if ticket.claim() {
@@ -233,7 +237,7 @@ fn claim_or_wait(registry: &Registry, guest: bool, latch: &Latch, ticket: &Held,
                 registry.give_back(granted(place));
             } else if !seeded(Flaw::HangsUpSilently) {
                 // The pool may have waited for the call's end to come to its own.
-                registry.after_release();
+                registry.after_release(true);
             }
             return None;
         }
@@ -242,15 +246,15 @@ fn claim_or_wait(registry: &Registry, guest: bool, latch: &Latch, ticket: &Held,
             place.park();
             continue;
         }
-        place.park_timeout(CALLER_STARVED_AFTER);
         if !guest {
             // As below, but a thread of the pool has to run it.
-            if !ticket.is_claimed() && !Tick::now().within(since, CALLER_STARVED_AFTER) {
-                registry.wake_with_spare();
-                since = Tick::now();
+            place.park_timeout(plea.patience());
+            if !ticket.is_claimed() {
+                plea.make(registry);
             }
             continue;
         }
+        place.park_timeout(CALLER_STARVED_AFTER);
         if let Some(Grant::Core(granted)) = place.take_grant() {
             core = Some(granted);
         } else if !Tick::now().within(since, CALLER_STARVED_AFTER) {

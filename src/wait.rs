@@ -94,7 +94,7 @@ impl Worker {
         if awaited.own.is_some_and(|own| own.run_some()) {
             return true;
         }
-        let cores = &self.registry().cores;
+        let cores = self.registry().cores_in_use();
         let mut victim = awaited.thief.core();
         for _ in 0..cores.len() {
             let Some(core) = cores.get(victim).filter(|_| victim != self.core_index()) else { return false };

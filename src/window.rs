@@ -1,10 +1,10 @@
 //! The items of a stream between being taken and being delivered: at most so many at once.
 
 use crate::cancel::Limit;
-use crate::primitive::{Arc, CALLER_STARVED_AFTER, Flaw, Mutex, Tick, WAIT_ROUNDS, back_off, now, seeded};
+use crate::primitive::{Arc, Flaw, Mutex, Tick, WAIT_ROUNDS, back_off, now, seeded};
 use crate::registry::Registry;
 use crate::seat::Seat;
-use crate::stand_in::StandIn;
+use crate::stand_in::{LAST_RESORT, Plea, StandIn};
 use crate::worker::without_core;
 use std::any::Any;
 use std::collections::VecDeque;
@@ -15,9 +15,6 @@ pub type Outcome<R> = Result<R, Box<dyn Any + Send>>;
 
 /// How often a waiting consumer looks at its token.
 const TOKEN_LOOK: Duration = Duration::from_millis(20);
-
-/// How long a consumer waits for an item to be begun before it runs one itself, whatever it takes.
-const LAST_RESORT: Duration = Duration::from_secs(1);
 
 /// Nobody has begun what the consumer waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -224,7 +221,7 @@ impl<T, R> Window<T, R> {
             // Tasks of a pool with stacks of a size are its threads' to run.
             let open = pool.filter(|registry| registry.options.stack_size.is_none());
             let mut stand_in = open.map(|registry| StandIn::enter(registry, place));
-            let (since, mut lent) = (Tick::now(), false);
+            let (since, mut plea) = (Tick::now(), Plea::new());
             loop {
                 let unbegun = {
                     let mut state = self.state.lock();
@@ -235,7 +232,7 @@ impl<T, R> Window<T, R> {
                     state.consumer = Some(Arc::clone(place.seat()));
                     state.is_unbegun(self.ordered)
                 };
-                match next_look(limit, unbegun, lent) {
+                match next_look(limit, unbegun.then_some(plea.patience())) {
                     None => place.park(),
                     Some(time) => place.park_timeout(time),
                 }
@@ -243,13 +240,10 @@ impl<T, R> Window<T, R> {
                 if let (Some(registry), Some(core)) = (pool, core) {
                     registry.give_back(core);
                 }
-                let instant = Tick::now();
-                if core.is_some() || !instant.within(since, LAST_RESORT) {
+                if core.is_some() || !Tick::now().within(since, LAST_RESORT) {
                     self.starve();
-                } else if unbegun && !lent && !instant.within(since, CALLER_STARVED_AFTER) {
-                    // Whoever has the cores may be waiting for something that this thread holds.
-                    pool.inspect(|registry| registry.wake_with_spare());
-                    lent = true;
+                } else if let Some(registry) = pool.filter(|_| unbegun) {
+                    plea.make(registry);
                 }
             }
         });
@@ -269,13 +263,12 @@ impl<T, R> Window<T, R> {
     }
 }
 
-/// For how long to wait before another look, if something may come that wakes nobody. `unbegun` says that the consumer waits
-/// for somebody to begin, and `lent` that a core was lent for it.
-fn next_look(limit: &Limit, unbegun: bool, lent: bool) -> Option<Duration> {
+/// For how long to wait before another look, if something may come that wakes nobody. If the consumer waits for somebody to
+/// begin, it has that much `patience`.
+fn next_look(limit: &Limit, patience: Option<Duration>) -> Option<Duration> {
     let deadline = limit.deadline.map(|deadline| deadline.saturating_duration_since(now()));
     let token = limit.token.as_ref().map(|_| TOKEN_LOOK);
-    let starved = unbegun.then_some(if lent { LAST_RESORT } else { CALLER_STARVED_AFTER });
-    [deadline, token, starved].into_iter().flatten().min()
+    [deadline, token, patience].into_iter().flatten().min()
 }
 
 fn wake(consumer: Option<Arc<Seat>>) {

@@ -8,6 +8,7 @@ use crate::registry::Registry;
 use crate::seat::{Grant, Place, with_place};
 use std::cell::Cell;
 use std::ptr;
+use std::time::Duration;
 
 thread_cell! {
     /// The worker that this thread is at the moment, if it is one and holds a core.
@@ -87,10 +88,18 @@ impl Worker {
         worker.on_top(|| body(&worker))
     }
 
-    /// Makes this thread that worker again, which it was before it entered another pool, for the time of `body`.
+    /// Makes this thread that worker again, which it was before it entered another pool, for the time of `body`. If it had given
+    /// its core up, within `blocking`, it does so again.
     pub fn resume<R>(&self, body: impl FnOnce(&Worker) -> R) -> R {
+        struct Without<'a>(&'a Worker);
+        impl Drop for Without<'_> {
+            fn drop(&mut self) {
+                self.0.give_core();
+            }
+        }
         self.cover_others();
         let _settle = Settle::new(None);
+        let _without = self.core.get().is_null().then(|| Without(self));
         self.on_top(|| {
             settle();
             body(self)
@@ -167,6 +176,11 @@ impl Worker {
         note_current();
     }
 
+    /// Whether the core that this thread holds is none of the pool's own.
+    pub fn holds_lent_core(&self) -> bool {
+        self.core_index() >= self.registry().size()
+    }
+
     /// Whether there is any core but this one.
     pub fn has_company(&self) -> bool {
         self.registry().size() > 1
@@ -220,7 +234,7 @@ impl Worker {
         self.unload();
         if let Some(core) = self.let_go() {
             self.registry().sleep.give(core, true);
-            self.registry().after_release();
+            self.registry().after_release(false);
         }
     }
 
@@ -254,7 +268,7 @@ impl Drop for Leave<'_> {
             worker.unload();
             if let Some(core) = worker.let_go() {
                 worker.registry().sleep.give(core, false);
-                worker.registry().after_release();
+                worker.registry().after_release(true);
             }
         }
     }
@@ -282,7 +296,7 @@ fn settle_at(place: &Place) {
         Entry::workers().filter(|_| !seeded(Flaw::WaitsHoldingCores)).for_each(Worker::give_core);
         sleep
             .take_back(place.seat())
-            .unwrap_or_else(|granted| wait_for_core(place, granted, || sleep.borrow(place.seat())))
+            .unwrap_or_else(|granted| wait_for_core(place, STARVED_AFTER, granted, || sleep.borrow(place.seat())))
     });
     worker.hold(core);
 }
@@ -299,12 +313,12 @@ pub fn try_settle() -> bool {
     core.inspect(|&core| worker.hold(core)).is_some()
 }
 
-/// Waits for a core to be granted, and asks for one beyond the pool's own if none has been to be had for a while. The last
+/// Waits for a core to be granted, and asks for one beyond the pool's own if none has been to be had for that long. The last
 /// one was at `since`.
-fn wait_for_core(place: &Place, mut since: Tick, borrow: impl Fn() -> Option<usize>) -> usize {
+pub fn wait_for_core(place: &Place, patience: Duration, mut since: Tick, borrow: impl Fn() -> Option<usize>) -> usize {
     loop {
         let now = Tick::now();
-        if !now.within(since, STARVED_AFTER) {
+        if !now.within(since, patience) {
             if let Some(core) = borrow() {
                 return core;
             }
@@ -312,8 +326,8 @@ fn wait_for_core(place: &Place, mut since: Tick, borrow: impl Fn() -> Option<usi
         }
         match place.take_grant() {
             Some(Grant::Core(core)) => return core,
-            Some(Grant::Exit) => unreachable!("a pool does not end while a thread of its is away"),
-            None => place.park_timeout(STARVED_AFTER),
+            Some(Grant::Exit) => unreachable!("a pool does not end while a thread waits for a core of its"),
+            None => place.park_timeout(patience),
         }
     }
 }

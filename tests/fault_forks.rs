@@ -120,8 +120,8 @@ fn handles_and_time_outs() {
     });
 }
 
-/// A task that panicked, and whose handle is dropped: the parent's pool is told of it, in the parent. In the child that takes a
-/// lock that may be held by a thread which has stayed behind.
+/// A task that panicked, and whose handle is dropped: the parent's pool is told of it, in the parent. In the child
+/// its hook is not called, which may want a lock that a thread has which stayed behind.
 #[test]
 fn a_panic_that_nobody_joins() {
     at_cores_alone("a_panic_that_nobody_joins", |pool| {

@@ -53,7 +53,9 @@ pub use in_shuttle::*;
 #[cfg(purloin_shuttle)]
 use in_shuttle::{look_until, paused};
 
+mod anew;
 mod number;
+use anew::Anew;
 pub use number::{name_of_thread, number_of_lock, thread_number};
 
 pub use std::sync::Arc;
@@ -106,6 +108,8 @@ pub enum Flaw {
     WakerWithoutFence,
     /// `Registry::after_release` looks for work without a fence after the release.
     SleeperWithoutFence,
+    /// Who gives up a core does not ask the others to share.
+    ReleaserAsksNobody,
     /// A searcher that found work does not make up for wakes left out for its sake.
     FinderLooksAway,
     /// A searcher that found work looks at the other queues without a fence after it stopped.
@@ -242,41 +246,32 @@ pub enum Steal<T> {
 /// All live values of a kind in this process, for threads that know no more of one than its number. The models do not
 /// explore its lock, which is held for no longer than it takes to look at the list.
 #[derive(Debug)]
-pub struct Roster<T>(std::sync::Mutex<Entered<T>>);
-
-#[derive(Debug)]
-struct Entered<T> {
-    live: Vec<(u64, std::sync::Weak<T>)>,
-    last: u64,
+pub struct Roster<T> {
+    live: Anew<Vec<(u64, std::sync::Weak<T>)>>,
+    last: std::sync::atomic::AtomicU64,
 }
 
-impl<T> Roster<T> {
+impl<T: Send + Sync> Roster<T> {
     /// An empty list.
     pub const fn new() -> Self {
-        Roster(std::sync::Mutex::new(Entered { live: Vec::new(), last: 0 }))
+        Roster { live: Anew::new(), last: std::sync::atomic::AtomicU64::new(0) }
     }
 
-    fn entered(&self) -> std::sync::MutexGuard<'_, Entered<T>> {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-
-    /// Enters a value, and gives it a number that no other has had.
+    /// Enters a value, and gives it a number that no other has had. Relaxed: it orders nothing.
     pub fn add(&self, value: std::sync::Weak<T>) -> u64 {
-        let mut entered = self.entered();
-        entered.last += 1;
-        let number = entered.last;
-        entered.live.push((number, value));
+        let number = self.last.fetch_add(1, Ordering::Relaxed) + 1;
+        self.live.with(|live| live.push((number, value)));
         number
     }
 
     /// Takes out the value of that number.
     pub fn remove(&self, number: u64) {
-        self.entered().live.retain(|&(other, _)| other != number);
+        self.live.with(|live| live.retain(|&(other, _)| other != number));
     }
 
-    /// The value of that number, if it is still alive.
+    /// The value of that number, if it is still alive, and was entered in this process.
     pub fn find(&self, number: u64) -> Option<Arc<T>> {
-        self.entered().live.iter().find(|&&(other, _)| other == number).and_then(|(_, value)| value.upgrade())
+        self.live.with(|live| live.iter().find(|&&(other, _)| other == number).and_then(|(_, value)| value.upgrade()))
     }
 }
 

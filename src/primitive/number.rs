@@ -1,30 +1,20 @@
 //! Numbers for threads and locks: small, never used twice, and with the threads' names for those who ask why something is
 //! stuck. No protocol reads more than whether two numbers are equal, so this is no modelled primitive.
 
-use super::{thread_cell, thread_name, thread_value};
+use super::{Anew, thread_cell, thread_name, thread_value};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 
-/// The threads that have a number and are alive.
-struct Roster {
-    last: usize,
-    names: BTreeMap<usize, String>,
-}
-
-static ROSTER: Mutex<Roster> = Mutex::new(Roster { last: 0, names: BTreeMap::new() });
-
-fn roster<R>(look: impl FnOnce(&mut Roster) -> R) -> R {
-    look(&mut ROSTER.lock().unwrap_or_else(PoisonError::into_inner))
-}
+/// The names of the threads that have a number and are alive.
+static ROSTER: Anew<BTreeMap<usize, String>> = Anew::new();
 
 /// Takes the thread off the roster as it ends.
 struct Enrolled(usize);
 
 impl Drop for Enrolled {
     fn drop(&mut self) {
-        roster(|roster| roster.names.remove(&self.0));
+        ROSTER.with(|names| names.remove(&self.0));
     }
 }
 
@@ -54,18 +44,24 @@ fn first_number() -> usize {
 }
 
 fn enroll() -> usize {
-    let name = thread_name();
-    roster(|roster| {
-        roster.last += 1;
-        let number = roster.last;
-        roster.names.insert(number, name.map_or_else(|| format!("thread {number}"), |name| format!("thread {name:?}")));
-        number
-    })
+    static LAST: AtomicUsize = AtomicUsize::new(0);
+    // Relaxed: nothing but the number is told.
+    let number = LAST.fetch_add(1, Ordering::Relaxed) + 1;
+    ROSTER.with(|names| names.insert(number, describe(number)));
+    number
+}
+
+/// What this thread is called, which has that number.
+fn describe(number: usize) -> String {
+    thread_name().map_or_else(|| format!("thread {number}"), |name| format!("thread {name:?}"))
 }
 
 /// What that thread is called.
 pub fn name_of_thread(number: usize) -> String {
-    roster(|roster| roster.names.get(&number).cloned()).unwrap_or_else(|| format!("thread {number}, which has ended"))
+    let name = ROSTER.with(|names| names.get(&number).cloned());
+    // Not on the roster is, too, the thread that forked this process, having had its number before.
+    let own = || (NUMBER.with(Cell::get) == number).then(|| describe(number));
+    name.or_else(own).unwrap_or_else(|| format!("thread {number}, which has ended"))
 }
 
 /// A number for a lock, which no other lock has.

@@ -52,7 +52,7 @@ impl Home for InScope {
         self.shared().panicked(payload);
     }
 
-    fn panic_ignored(&self, payload: Payload, _: Option<u64>) {
+    fn panic_ignored(&self, payload: Payload, _: u64) {
         self.shared().panicked(payload);
     }
 

@@ -261,7 +261,8 @@ unsafe fn take_in(job: JobRef) -> TrackedArc<Shared> {
     unsafe { TrackedArc::from_raw(job.cast::<Shared>()) }
 }
 
-/// Runs tasks until there are none, or until it is time to look at the injector: then the rest is offered again.
+/// Runs tasks until there are none, or until it is time to look at the injector, or to give the core back: then the rest is
+/// offered again.
 unsafe fn run_offer(job: JobRef) -> bool {
     // SAFETY: the entry is ours.
     let shared = unsafe { take_in(job) };
@@ -271,7 +272,9 @@ unsafe fn run_offer(job: JobRef) -> bool {
         Shared::offer(&shared);
     }
     // SAFETY: the old end is for all.
-    if unsafe { shared.drain(End::Old, task, || worker.take_turn() || worker.is_in_the_way()) } {
+    if unsafe {
+        shared.drain(End::Old, task, || worker.take_turn() || worker.is_in_the_way() || worker.holds_lent_core())
+    } {
         Shared::offer_rest(&shared);
     }
     true

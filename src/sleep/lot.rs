@@ -34,6 +34,8 @@ pub struct Lot {
     pub threads: usize,
     pub peak: usize,
     pub max_threads: usize,
+    /// Threads that are still in the hook with which they start, and sleep or work afterwards.
+    pub starting: usize,
     /// The standby thread that sleeps with a time-out, if one does.
     pub napper: Option<Arc<Seat>>,
     /// Wakes in a row that found nothing to do.
@@ -98,6 +100,7 @@ impl Lot {
             threads: 0,
             peak: 0,
             max_threads,
+            starting: 0,
             napper: None,
             useless: 0,
             closed: false,
@@ -117,14 +120,15 @@ impl Lot {
         }
     }
 
-    fn can_grow(&self) -> bool {
-        self.threads < self.max_threads
+    /// Whether a thread may be started for the last of so many idle cores. Those in their hooks will see to as many.
+    fn can_grow(&self, idle: usize) -> bool {
+        self.threads < self.max_threads && idle > self.starting
     }
 
     /// The idle cores for which a wake would find a thread.
     pub fn wakeable(&self) -> usize {
         let nobody = self.standby.is_empty() && self.callers.is_empty() && self.stand_ins.is_empty();
-        if nobody && !self.can_grow() { 0 } else { self.idle.len() }
+        if nobody && !self.can_grow(self.idle.len()) { 0 } else { self.idle.len() }
     }
 
     fn grant(&mut self, seat: &Seat, core: usize) {
@@ -149,7 +153,7 @@ impl Lot {
         } else if self.withheld.len() < self.lent {
             self.withheld.push(core);
         } else if self.standby.is_empty()
-            && !self.can_grow()
+            && !self.can_grow(self.idle.len() + 1)
             && let Some(seat) = self.callers.pop_front()
         {
             self.grant(&seat, core);
@@ -177,7 +181,7 @@ impl Lot {
             self.grant(&seat, core);
             return Woken::Somebody;
         }
-        if self.can_grow() {
+        if self.can_grow(self.idle.len() + 1) {
             searches(false);
             self.granted = Tick::now();
             self.threads += 1;

@@ -151,11 +151,18 @@ impl Sleep {
     /// Gives a core up and goes to sleep: the thread parks on `seat` afterwards. With `useless`, it had been woken and
     /// found nothing. Returns how long it may nap: `None` is for ever.
     pub fn stand_by(&self, core: Option<usize>, seat: &Arc<Seat>, useless: bool) -> Option<Duration> {
+        self.stand_by_after(seat, useless, |lot| core.into_iter().for_each(|core| lot.pass_on(core)))
+    }
+
+    /// A thread goes to sleep that was in its hook since it had started.
+    pub fn stand_by_at_first(&self, seat: &Arc<Seat>) {
+        self.stand_by_after(seat, false, |lot| lot.starting -= 1);
+    }
+
+    fn stand_by_after(&self, seat: &Arc<Seat>, useless: bool, before: impl FnOnce(&mut Lot)) -> Option<Duration> {
         let processor = processor();
         let mut lot = self.lot.lock();
-        if let Some(core) = core {
-            lot.pass_on(core);
-        }
+        before(&mut lot);
         if self.has_ended() {
             // All others have been told. This one was not known to sleep.
             seat.grant(Grant::Exit);
@@ -219,13 +226,16 @@ impl Sleep {
     /// Wakes one thread for one idle core, on behalf of one that keeps its processor `busy`, or that is about to give it up. If it
     /// is one of the pool's, it counts as searching from now on.
     pub fn wake_one(&self, busy: Option<usize>) -> Woken {
-        let mut lot = self.lot.lock();
+        self.wake_for_idle(&mut self.lot.lock(), busy)
+    }
+
+    fn wake_for_idle(&self, lot: &mut Lot, busy: Option<usize>) -> Woken {
         let Some(core) = lot.idle.pop() else { return Woken::Nobody };
-        let woken = self.wake_on(&mut lot, core, busy);
+        let woken = self.wake_on(lot, core, busy);
         if woken == Woken::Nobody {
             lot.idle.push(core);
         }
-        self.refresh(&lot);
+        self.refresh(lot);
         woken
     }
 
@@ -300,6 +310,7 @@ impl Sleep {
         let mut lot = self.lot.lock();
         lot.threads += 1;
         lot.peak = lot.peak.max(lot.threads);
+        lot.starting += usize::from(seat.is_none());
         lot.standby.extend(seat.map(|seat| Sleeper { seat: Arc::clone(seat), processor: None }));
         self.refresh(&lot);
     }

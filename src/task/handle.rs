@@ -5,7 +5,7 @@ use crate::error::JoinError;
 use crate::latch::Waiter;
 use crate::primitive::{Arc, CALLER_STARVED_AFTER, Ordering, Tick, fork_generation};
 use crate::registry::{find, forked};
-use crate::stand_in::StandIn;
+use crate::stand_in::{Plea, StandIn};
 use crate::wait::{Awaited, Thief, wait_until};
 use crate::worker::{Worker, without_core};
 use std::marker::PhantomData;
@@ -119,23 +119,32 @@ impl<T: Send, H: Home> Handle<T, H> {
             }
             // A pool that is gone has run or cancelled the task. Tasks of a pool with stacks of a size need its threads.
             let registry = find(self.pool);
-            let registry = registry.as_deref().filter(|pool| pool.options.stack_size.is_none());
+            let (registry, stacks) = match registry.as_deref() {
+                Some(registry) if registry.options.stack_size.is_some() => (None, Some(registry)),
+                other => (other, None),
+            };
             let mut stand_in = registry.map(|registry| StandIn::enter(registry, place));
-            let since = Tick::now();
+            let (since, mut plea) = (Tick::now(), Plea::new());
             while waiter.verdict().is_none() {
                 // Relaxed: a hint. A task that somebody has begun needs no second thread.
-                let begun = self.head().state.load(Ordering::Relaxed) & CLAIMED != 0;
-                if !begun && stand_in.as_ref().is_some_and(StandIn::waits) {
+                let is_begun = || self.head().state.load(Ordering::Relaxed) & CLAIMED != 0;
+                if is_begun() {
+                    place.park();
+                } else if stacks.is_some() {
+                    place.park_timeout(plea.patience());
+                } else if stand_in.as_ref().is_some_and(StandIn::waits) {
                     place.park_timeout(CALLER_STARVED_AFTER);
                 } else {
                     place.park();
                 }
+                if let Some(registry) = stacks.filter(|_| !is_begun()) {
+                    plea.make(registry);
+                }
                 // Whoever has the cores may be waiting for something that this thread holds.
-                let starves = !begun && !Tick::now().within(since, CALLER_STARVED_AFTER);
+                let starves = !is_begun() && !Tick::now().within(since, CALLER_STARVED_AFTER);
                 let Some(core) = stand_in.as_mut().and_then(|stand_in| stand_in.take_core(starves)) else { continue };
                 let Some(registry) = registry else { continue };
-                let begun = self.head().state.load(Ordering::Relaxed) & CLAIMED != 0;
-                if !begun && self.head().latch.retract(&waiter) {
+                if !is_begun() && self.head().latch.retract(&waiter) {
                     return Worker::enter(registry, core, |worker| self.run_or_wait(worker));
                 }
                 registry.give_back(core);
@@ -204,7 +213,7 @@ impl<T, H: Home> Drop for Handle<T, H> {
         }
         // What follows is user code, and may panic: nothing is left to be done after it.
         if let Some(Err(JoinError::Panicked(payload))) = result {
-            home.panic_ignored(payload.into_inner(), (self.fork_generation == fork_generation()).then_some(self.pool));
+            home.panic_ignored(payload.into_inner(), self.pool);
         }
     }
 }

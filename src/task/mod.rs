@@ -30,9 +30,8 @@ pub trait Home: Copy + Send {
     fn lineage(&self) -> *const Lineage;
     /// The task ended in a panic after its handle was dropped.
     fn panicked(&self, payload: Payload);
-    /// The handle of a task that ended in a panic was dropped unused. The number is that of its pool, which may be gone; there
-    /// is none in a process that was forked since.
-    fn panic_ignored(&self, payload: Payload, pool: Option<u64>);
+    /// The handle of a task that ended in a panic was dropped unused. The number is that of its pool, which may be gone.
+    fn panic_ignored(&self, payload: Payload, pool: u64);
     /// The task has ended, later than its entry was used up; its closure and, if nobody wants it, its result are dropped.
     /// Called last, and at most once for each task: else whoever uses the entry up is told ([`Kind::run`]).
     fn ended(&self);

@@ -1,7 +1,7 @@
 //! Threads from outside: one that finds an idle core does the work itself, and many more than there are cores take turns
 //! (rayon#648: small work handed to other threads is slower than done at once).
 
-use crate::common::{CORES, Gate, LONG, at_cores, note, panic_text_of, watched, within};
+use crate::common::{CORES, Gate, LONG, at_cores, note, panic_text_of, spin_until, watched, within};
 use purloin::Pool;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex};
@@ -172,6 +172,55 @@ fn stacks_of_a_size_are_the_pools() {
             assert_eq!(pool.join(is_the_pools, is_the_pools), (true, true));
             assert!(pool.scope(|s| is_the_pools() && s.spawn(is_the_pools).join().expect("no panic")));
             assert!(pool.map(0..100, |_| is_the_pools()).into_iter().all(|its| its));
+        });
+        within(LONG, || drop(pool));
+    }
+}
+
+/// All cores but one come free while a region keeps the last one, and keeps its forks to itself, since nobody wanted any for a
+/// while. What it forks from then on reaches them.
+#[test]
+fn forks_reach_the_cores_that_guests_leave() {
+    for cores in [2, 64] {
+        note(format!("with {cores} cores"));
+        let pool = Pool::new(cores).expect("a pool");
+        watched(LONG, Some(&pool), || {
+            let (leave, here, kept) = (Gate::new(), AtomicUsize::new(0), Gate::new());
+            thread::scope(|scope| {
+                let guests: Vec<_> = (1..cores)
+                    .map(|_| {
+                        scope.spawn(|| {
+                            pool.install(|| {
+                                here.fetch_add(1, Ordering::Relaxed);
+                                leave.pass();
+                            });
+                        })
+                    })
+                    .collect();
+                let last = scope.spawn(|| {
+                    spin_until(|| here.load(Ordering::Relaxed) == cores - 1);
+                    pool.install(|| {
+                        // Forks that come back in no time are no longer shared, in the end. (In builds that are not optimised
+                        // they take longer, and each is shared.)
+                        let shared = || pool.stats().published;
+                        let unshared = || {
+                            let before = shared();
+                            (0..100).for_each(|_| _ = purloin::join(|| (), || ()));
+                            shared() == before
+                        };
+                        let _ = (0..1_000).any(|_| unshared());
+                        kept.open();
+                        spin_until(|| here.load(Ordering::Relaxed) == 0);
+                        let begun = Gate::new();
+                        purloin::join(|| begun.pass(), || begun.open());
+                    });
+                });
+                kept.pass();
+                leave.open();
+                guests.into_iter().for_each(|guest| guest.join().expect("no panic"));
+                here.store(0, Ordering::Relaxed);
+                last.join().expect("no panic");
+            });
         });
         within(LONG, || drop(pool));
     }

@@ -100,3 +100,41 @@ fn a_slow_start_holds_up_nobody() {
         within(LONG, || drop(pool));
     }
 }
+
+/// Threads that are in their hooks come for the work that is there: no others are started for it. They are where those are
+/// blocked that have been through it.
+#[test]
+fn no_thread_is_started_while_others_start() {
+    for cores in CORES {
+        note(format!("with {cores} cores"));
+        let (go, begun) = (Arc::new(Gate::new()), Calls::default());
+        let (wait, count) = (Arc::clone(&go), Arc::clone(&begun));
+        let hook = move |index| {
+            count.lock().expect("no panic").push((index, thread::current().id(), String::new()));
+            if index > 0 {
+                wait.pass();
+            }
+        };
+        let pool = Pool::builder().cores(cores).on_thread_start(hook).build().expect("a pool");
+        watched(LONG, Some(&pool), || {
+            spin_until(|| begun.lock().expect("no panic").len() == cores);
+            assert_eq!(pool.map(0..1_000, |n| n).len(), 1_000);
+            pool.scope(|s| (0..100).for_each(|_| drop(s.spawn(|| ()))));
+            assert_eq!(pool.stats().threads, cores);
+            // The one that has been through its hook blocks until another one works.
+            let (blocked, other) = (Arc::new(Gate::new()), Arc::new(Gate::new()));
+            let (told, awaited) = (Arc::clone(&blocked), Arc::clone(&other));
+            let first = pool.spawn(move || {
+                told.open();
+                purloin::blocking(|| awaited.pass());
+            });
+            blocked.pass();
+            drop(pool.spawn(move || other.open()));
+            spin_until(|| begun.lock().expect("no panic").len() == cores + 1);
+            assert_eq!(pool.stats().threads, cores + 1);
+            go.open();
+            first.join().expect("no panic");
+        });
+        within(LONG, || drop(pool));
+    }
+}

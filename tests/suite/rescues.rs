@@ -1,7 +1,7 @@
 //! Threads that would wait for ever, if nobody came to their rescue: with all of a pool's threads in the middle of something,
 //! and cores that nobody may use.
 
-use crate::common::{Gate, LONG, note, watched, within};
+use crate::common::{Gate, LONG, note, spin_until, watched, within};
 use purloin::Pool;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -29,8 +29,8 @@ fn a_handle_joined_by_another_pools_thread_at_the_cap() {
     within(LONG, || drop((a, b)));
 }
 
-/// A caller from outside holds a lock across a region, and all cores run tasks that want it.
-fn lock_across_a_region(stack_size: Option<usize>, cores: usize) {
+/// A thread from outside holds a lock while it asks for something, and all cores run tasks that want it.
+fn lock_across(stack_size: Option<usize>, cores: usize, ask: fn(&Pool) -> u8) {
     let builder = Pool::builder().cores(cores);
     let builder = if let Some(bytes) = stack_size { builder.stack_size(bytes) } else { builder };
     let pool = builder.build().expect("a pool");
@@ -50,7 +50,7 @@ fn lock_across_a_region(stack_size: Option<usize>, cores: usize) {
             })
             .collect();
         // Every core has a thread that waits for the lock.
-        assert_eq!(pool.install(|| purloin::join(|| 1, || 2)), (1, 2));
+        assert_eq!(ask(&pool), 3);
         drop(held);
         tasks.into_iter().for_each(|task| task.join().expect("no panic"));
         assert_eq!(*lock.lock().expect("no panic"), cores);
@@ -58,14 +58,131 @@ fn lock_across_a_region(stack_size: Option<usize>, cores: usize) {
     within(LONG, || drop(pool));
 }
 
+const CORES: [usize; 3] = [1, 2, 64];
+
+fn region(pool: &Pool) -> u8 {
+    let (one, two) = pool.install(|| purloin::join(|| 1, || 2));
+    one + two
+}
+
+fn task(pool: &Pool) -> u8 {
+    pool.spawn(|| 3).join().expect("no panic")
+}
+
 #[test]
 fn as_a_guest() {
-    [1, 2, 64].into_iter().for_each(|cores| lock_across_a_region(None, cores));
+    CORES.into_iter().for_each(|cores| lock_across(None, cores, region));
 }
 
 #[test]
 fn on_stacks_of_a_size() {
-    [1, 2, 64].into_iter().for_each(|cores| lock_across_a_region(Some(1 << 20), cores));
+    CORES.into_iter().for_each(|cores| lock_across(Some(1 << 20), cores, region));
+}
+
+#[test]
+fn with_a_handle_on_stacks_of_a_size() {
+    CORES.into_iter().for_each(|cores| lock_across(Some(1 << 20), cores, task));
+}
+
+/// A pool whose threads should have run the regions, and have ended: callers run them, and one has the last core and waits for
+/// another.
+#[test]
+fn a_lock_held_across_a_region_of_an_ended_pool() {
+    for cores in CORES {
+        note(format!("{cores} cores"));
+        let pool = Pool::builder().cores(cores).stack_size(1 << 20).build().expect("a pool");
+        pool.close();
+        assert_eq!(pool.join_threads(None), Ok(()));
+        watched(LONG, Some(&pool), || {
+            let lock = Mutex::new(());
+            let held = lock.lock().expect("no panic");
+            std::thread::scope(|scope| {
+                for _ in 0..cores {
+                    let begun = Arc::new(Gate::new());
+                    let (told, pool, lock) = (Arc::clone(&begun), &pool, &lock);
+                    scope.spawn(move || {
+                        pool.install(|| {
+                            told.open();
+                            drop(lock.lock().expect("no panic"));
+                        });
+                    });
+                    begun.pass();
+                }
+                assert_eq!(pool.install(|| 7), 7);
+                drop(held);
+            });
+        });
+        within(LONG, || drop(pool));
+    }
+}
+
+/// A task comes back from `blocking`, finds all cores taken, and is lent one. When it is over that core goes back, and is not
+/// there for what is queued.
+#[test]
+fn a_lent_core_goes_back() {
+    for cores in [1, 2] {
+        note(format!("{cores} cores"));
+        let pool = Pool::new(cores).expect("a pool");
+        watched(LONG, Some(&pool), || {
+            let (taken, over) = (Arc::new(AtomicUsize::new(0)), Arc::new(Gate::new()));
+            let away: Vec<_> = (0..cores)
+                .map(|_| {
+                    let (taken, blocks) = (Arc::clone(&taken), Arc::new(Gate::new()));
+                    let told = Arc::clone(&blocks);
+                    let task = pool.spawn(move || {
+                        told.open();
+                        purloin::blocking(|| spin_until(|| taken.load(Ordering::Relaxed) == cores));
+                    });
+                    blocks.pass();
+                    task
+                })
+                .collect();
+            let busy: Vec<_> = (0..2 * cores)
+                .map(|_| {
+                    let (taken, over) = (Arc::clone(&taken), Arc::clone(&over));
+                    pool.spawn(move || {
+                        taken.fetch_add(1, Ordering::Relaxed);
+                        over.pass();
+                    })
+                })
+                .collect();
+            // Those were lent a core, since the busy ones keep theirs.
+            spin_until(|| away.iter().all(purloin::JoinHandle::is_finished));
+            spin_until(|| format!("{pool:#?}").contains("cores lent 0"));
+            assert_eq!(taken.load(Ordering::Relaxed), cores, "as many at once as the pool has cores");
+            over.open();
+            busy.into_iter().for_each(|task| task.join().expect("no panic"));
+        });
+        within(LONG, || drop(pool));
+    }
+}
+
+/// The same for a scope's tasks, of which a thread runs several in a row.
+#[test]
+fn a_lent_core_goes_back_between_a_scopes_tasks() {
+    let pool = Pool::new(2).expect("a pool");
+    watched(LONG, Some(&pool), || {
+        let (taken, blocks, over) = (AtomicUsize::new(0), Gate::new(), Gate::new());
+        // Its own thread keeps the other core all the while.
+        pool.scope(|s| {
+            let away = s.spawn(|| {
+                blocks.open();
+                purloin::blocking(|| spin_until(|| taken.load(Ordering::Relaxed) == 1));
+            });
+            blocks.pass();
+            for _ in 0..4 {
+                s.spawn(|| {
+                    taken.fetch_add(1, Ordering::Relaxed);
+                    over.pass();
+                });
+            }
+            spin_until(|| away.is_finished());
+            spin_until(|| format!("{pool:#?}").contains("cores lent 0"));
+            assert_eq!(taken.load(Ordering::Relaxed), 1, "as many at once as the pool has cores");
+            over.open();
+        });
+    });
+    within(LONG, || drop(pool));
 }
 
 /// The opener of a scope sleeps and holds a lock. What a task of the scope spawns is left behind by a thread that goes on to

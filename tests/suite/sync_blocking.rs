@@ -1,6 +1,6 @@
 //! `blocking` within and around everything else.
 
-use crate::common::{LONG, note, run_by_its_pool, watched, within};
+use crate::common::{Gate, LONG, note, run_by_its_pool, watched, within};
 use purloin::sync::{Event, Mutex, Queue};
 use purloin::{Pool, blocking};
 use std::sync::mpsc::channel;
@@ -66,6 +66,39 @@ fn what_is_done_in_blocking_leaves_no_core_behind() {
             note(format!("{name}, with {cores} cores"));
             gives_the_core_all_the_while(cores, case);
         }
+    }
+}
+
+/// A task that blocks calls into another pool, there into its own again, and then blocks some more.
+#[test]
+fn what_is_done_around_another_pool_leaves_no_core_behind() {
+    for cores in [1, 2] {
+        note(format!("with {cores} cores"));
+        let (pool, other) = (Pool::new(cores).expect("a pool"), Pool::new(cores).expect("another pool"));
+        watched(LONG, Some(&pool), || {
+            let (blocked, senders): (Vec<_>, Vec<_>) = (0..cores)
+                .map(|_| {
+                    let (sender, receiver) = channel();
+                    let (own, other, back) = (pool.clone(), other.clone(), Arc::new(Gate::new()));
+                    let told = Arc::clone(&back);
+                    let task = pool.spawn(move || {
+                        blocking(|| {
+                            other.install(move || {
+                                assert_eq!(own.install(|| 5), 5);
+                                told.open();
+                                receiver.recv()
+                            })
+                        })
+                    });
+                    back.pass();
+                    (task, sender)
+                })
+                .unzip();
+            // Detached: nobody but the pool's threads would run them.
+            senders.into_iter().for_each(|sender| drop(pool.spawn(move || sender.send(7))));
+            blocked.into_iter().for_each(|task| assert_eq!(task.join().expect("no panic"), Ok(7)));
+        });
+        within(LONG, || drop((pool, other)));
     }
 }
 

@@ -374,9 +374,18 @@ fn a_late_clear_is_found() {
     });
 }
 
-/// A thread that found nothing goes to sleep while the owner works. Then, if it sleeps and the owner shares nothing, the
-/// owner knows that it is asked to. Tells whether the thread sleeps, and whether a fork is shared.
-fn request_of_a_sleeper(main: usize, way: Way) -> (bool, bool) {
+/// How a core comes free.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Freed {
+    /// A thread found nothing and goes to sleep.
+    BySleeper,
+    /// A thread gives the core up, to go on with something else, and another one sleeps.
+    ByLeaver,
+}
+
+/// A core comes free while the owner works. Then, if it is idle and the owner shares nothing, the owner knows that it is asked
+/// to. Tells whether it is idle, and whether a fork is shared.
+fn request_for_a_core(main: usize, way: Way, freed: Freed) -> (bool, bool) {
     let (sleeps, left, kept) = (Note::new(false), Note::new(false), Note::new(false));
     let (asleep, tell) = signal();
     let (is_asleep, is_left, is_kept) = (sleeps.clone(), left.clone(), kept.clone());
@@ -398,34 +407,42 @@ fn request_of_a_sleeper(main: usize, way: Way) -> (bool, bool) {
             is_kept.set(shared.looks_up_at(0));
         });
     });
-    let sleeper = role(move |worker| {
+    let other = role(move |worker| {
         let place = Place::new();
-        worker.work(None).rest(worker.registry(), &place);
+        let registry = worker.registry();
+        match freed {
+            Freed::BySleeper => _ = worker.work(None).rest(registry, &place),
+            Freed::ByLeaver => {
+                before(|| registry.sleep.stand_by(None, place.seat(), false));
+                worker.unload();
+                registry.give_back(worker.let_go().expect("it came with one"));
+            }
+        }
         tell.unpark();
     });
-    play(main, vec![owner, sleeper]);
+    play(main, vec![owner, other]);
     assert!(
         !sleeps.get() || left.get() || kept.get(),
-        "a sleeper's request was lost: nothing is shared, and the owner is not asked to",
+        "a request was lost: nothing is shared beside an idle core, and the owner is not asked to",
     );
     (sleeps.get(), left.get())
 }
 
-fn explore_sleepers(way: Way, bound: Bound) {
+fn explore_freed(way: Way, freed: Freed, bound: Bound) {
     for main in BOTH {
-        let sleeps = Witness::leaked("a thread sleeps, and has asked");
+        let sleeps = Witness::leaked("a core is idle, and others were asked");
         let woken = Witness::leaked("a thread is woken for what is shared");
-        check("fork: a sleeper's request", bound, move || {
+        check("fork: an idle core's request", bound, move || {
             let policy = if way == Way::TakesBack { IN_NO_TIME } else { Policy::COMMON };
-            let (asleep, left) = with_policy(policy, || request_of_a_sleeper(main, way));
+            let (asleep, left) = with_policy(policy, || request_for_a_core(main, way, freed));
             sleeps.hit_if(asleep);
             // What comes back is not left.
             woken.hit_if(!asleep && (left || way == Way::TakesBack));
         })
-        .at_least(100);
+        .at_least(if freed == Freed::ByLeaver { 20 } else { 100 });
         sleeps.assert_seen();
         // loom lets no thread go on after its yields in a search in vain, so on the main thread this one goes to sleep last.
-        if way != Way::TakesBack || main == OWNER {
+        if way != Way::TakesBack || freed == Freed::ByLeaver || main == OWNER {
             woken.assert_seen();
         }
     }
@@ -434,24 +451,38 @@ fn explore_sleepers(way: Way, bound: Bound) {
 /// While a thread sleeps for lack of work, the owner is asked to share. Checked to bound 2 under loom's model.
 #[test]
 fn a_sleeper_has_asked() {
-    explore_sleepers(Way::Answers, Bound::AtMost(2));
+    explore_freed(Way::Answers, Freed::BySleeper, Bound::AtMost(2));
 }
 
 /// The same, where the owner is asked while a shared fork is left. Checked to bound 1 under loom's model.
 #[test]
 fn a_sleeper_has_asked_beside_a_shared_fork() {
-    explore_sleepers(Way::AnswersTwice, REQUESTS);
+    explore_freed(Way::AnswersTwice, Freed::BySleeper, REQUESTS);
 }
 
 /// The same, where the owner shares what it kept. Checked to bound 1 under loom's model.
 #[test]
 fn a_sleeper_has_asked_before_a_wait() {
-    explore_sleepers(Way::SharesAll, REQUESTS);
+    explore_freed(Way::SharesAll, Freed::BySleeper, REQUESTS);
 }
 
 /// The same, where the owner takes back what it has shared and shares nothing ahead of need. Checked to bound 1 under
-/// loom's model. Of all models this alone notices if the fence in `Idle::rest` is missing.
+/// loom's model.
 #[test]
 fn a_sleeper_has_asked_before_a_fork_comes_back() {
-    explore_sleepers(Way::TakesBack, REQUESTS);
+    explore_freed(Way::TakesBack, Freed::BySleeper, REQUESTS);
+}
+
+/// The same, where the core was given up by a thread that goes on with something else. Checked to bound 1 under loom's model.
+#[test]
+fn a_leaver_has_asked_before_a_fork_comes_back() {
+    explore_freed(Way::TakesBack, Freed::ByLeaver, REQUESTS);
+}
+
+/// Seeded: forks stay private beside a core that nobody holds.
+#[test]
+fn a_releaser_that_asks_nobody_is_found() {
+    finds(Flaw::ReleaserAsksNobody, "a request was lost", REQUESTS, |main| {
+        with_policy(IN_NO_TIME, || request_for_a_core(main, Way::TakesBack, Freed::ByLeaver));
+    });
 }

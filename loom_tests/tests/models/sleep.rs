@@ -7,8 +7,8 @@
 
 use crate::common::{Bound, check};
 use crate::stage::{
-    Awaited, BOUND, BOUND_OF_HUGE, Case, Options, Seen, Signal, Tally, before, busy, deadlock, explore, options, play,
-    registry, registry_with, role, settled, signal, thread,
+    Awaited, BOUND, BOUND_OF_HUGE, BOUND_OF_SLOW, Case, Options, Seen, Signal, Tally, before, busy, deadlock, explore,
+    options, play, registry, registry_with, role, settled, signal, thread,
 };
 use purloin_loom::internals::join::join_on;
 use purloin_loom::internals::primitive::{Arc, Flaw};
@@ -198,11 +198,14 @@ fn start_that_fails() {
     explore("start fails", Bound::AtMost(1), 100, &[0, 2], SLEEPER, start_fails);
 }
 
-/// A thread from outside has two tasks, one after the other. The pool's own thread is in its hook all the time; another is
-/// started for the first task, and goes to sleep and is woken for the second if that is late.
+/// A thread from outside has two tasks, one after the other. The pool's first thread has been through its hook, and is blocked
+/// for good; another is started for the first task, and goes to sleep and is woken for the second if that is late.
 fn started_with_hook(_main: usize, seen: Seen) {
     let hook: Box<dyn Fn(usize) + Send + Sync> = Box::new(|_| ());
-    let (registry, _places) = registry_with(Options { max_threads: 2, on_thread_start: Some(hook), ..options(1, 1) });
+    let (registry, places) = registry_with(Options { max_threads: 2, on_thread_start: Some(hook), ..options(1, 1) });
+    before(|| registry.sleep.stand_by_at_first(places[0].seat()));
+    let core = busy(&registry, &places[0]);
+    before(|| registry.sleep.give(core, false));
     run(&registry, || ());
     run(&registry, move || {
         seen[0].hit_if(parks() == 0);
@@ -217,6 +220,31 @@ fn a_start_with_a_hook() {
     let outcomes = &["the thread was still looking", "the thread slept between"];
     // The other thread is the pool's, which is started in the middle of it.
     explore("start with a hook", BOUND_OF_HUGE, 20, &[0], outcomes, started_with_hook);
+}
+
+/// A thread is in its hook, since it has just started, while a task comes from outside. No other is started for it.
+fn task_and_hook(main: usize, seen: Seen) {
+    let hook: Box<dyn Fn(usize) + Send + Sync> = Box::new(|_| ());
+    let (registry, mut places) =
+        registry_with(Options { max_threads: 2, on_thread_start: Some(hook), ..options(1, 1) });
+    let place = places.remove(0);
+    let ran = Tally::default();
+    let (tell, of_pool) = (ran.clone(), Arc::clone(&registry));
+    let caller = role(move || {
+        seen[0].hit_if(registry.sleep.someone_sleeps());
+        seen[1].hit_if(!registry.sleep.someone_sleeps());
+        run(&registry, move || tell.add());
+        assert_eq!(registry.sleep.threads(), (1, 1));
+        registry.close();
+    });
+    play(main, vec![thread(&of_pool, place, 0), caller]);
+    assert_eq!(ran.get(), 1);
+}
+
+#[test]
+fn a_task_beside_a_hook() {
+    let outcomes = &["the thread was through its hook", "the thread was in its hook"];
+    explore("task and hook", BOUND_OF_SLOW, 20, &[0, 1], outcomes, task_and_hook);
 }
 
 /// A thread of the pool is woken, finds nothing and sleeps again, while somebody is away: between two looks of a watchdog the
@@ -264,6 +292,8 @@ const CASES: &[Case] = &[
         mains: &[0],
         model: started_with_hook,
     },
+    // A thread comes out of its hook, and does not see what came meanwhile.
+    Case { bound: Bound::AtMost(1), ..deadlock(Flaw::InjectorForgotten, &[0, 1], task_and_hook) },
     // A wake left to a thread that is being started, and then can't be. With the producer on the main thread one
     // preemption is too few to find it.
     Case { bound: Bound::AtMost(1), ..deadlock(Flaw::StartFailureForgotten, &[0], start_fails) },

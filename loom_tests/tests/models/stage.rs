@@ -197,7 +197,7 @@ pub fn deserted(cores: usize) -> Arc<Registry> {
 /// The thread at `place`, which holds no core, goes to sleep and is an ordinary thread of the pool from now on.
 pub fn retire(registry: Arc<Registry>, place: Place, index: usize) {
     registry.sleep.stand_by(None, place.seat(), false);
-    registry.after_release();
+    registry.after_release(false);
     run_thread(registry, place, None, index);
 }
 

@@ -115,7 +115,7 @@ impl Home for AtHome {
         add(&self.ledger().panicked);
     }
 
-    fn panic_ignored(&self, payload: Box<dyn Any + Send>, _: Option<u64>) {
+    fn panic_ignored(&self, payload: Box<dyn Any + Send>, _: u64) {
         assert_eq!(payload_of(payload), 7);
         add(&self.ledger().ignored);
     }
