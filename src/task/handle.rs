@@ -141,8 +141,8 @@ impl<T: Send, H: Home> Handle<T, H> {
                     plea.make(registry);
                 }
                 // Whoever has the cores may be waiting for something that this thread holds.
-                let starves = !is_begun() && !Tick::now().within(since, CALLER_STARVED_AFTER);
-                let Some(core) = stand_in.as_mut().and_then(|stand_in| stand_in.take_core(starves)) else { continue };
+                let starves = || !is_begun() && !Tick::now().within(since, CALLER_STARVED_AFTER);
+                let Some(core) = stand_in.as_mut().and_then(|stand_in| stand_in.take_core(starves())) else { continue };
                 let Some(registry) = registry else { continue };
                 if !is_begun() && self.head().latch.retract(&waiter) {
                     return Worker::enter(registry, core, |worker| self.run_or_wait(worker));

@@ -442,7 +442,7 @@ fn all_cores_are_given_up() {
 }
 
 const CASES: &[Case] = &[
-    deadlock(Flaw::ReturnedToOwnerAlone, &[0], refused_fork_left_behind),
+    Case { bound: Bound::AtMost(1), ..deadlock(Flaw::ReturnedToOwnerAlone, &[0], refused_fork_left_behind) },
     deadlock(Flaw::StandInForgotten, &[0, 1], stand_in),
     deadlock(Flaw::StandInForgotten, &[0, 1], starved_consumer),
     deadlock(Flaw::ConsumerStarves, &[0, 1], starved_consumer),

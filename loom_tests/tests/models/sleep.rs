@@ -282,7 +282,7 @@ const CASES: &[Case] = &[
     Case { bound: Bound::AtMost(1), ..deadlock(Flaw::SleeperWithoutFence, &[0], start_fails) },
     // A wake left to a searcher that does not know, or is gone.
     deadlock(Flaw::FinderLooksAway, &[0, 2], chain),
-    deadlock(Flaw::FinderWithoutFence, &[0, 2], chain),
+    deadlock(Flaw::FinderWithoutFence, &[0], chain),
     // A thread that is counted out while it is in its hook, and once more when it has found work.
     Case {
         flaw: Flaw::HookCountedOut,
