@@ -9,7 +9,7 @@ use crate::progress::Progress;
 use crate::registry::Registry;
 use crate::spawn::spawn_in;
 use crate::thread::{at_once, in_pool};
-use crate::window::{Stalled, Window};
+use crate::window::{Begun, Stalled, Window};
 use crate::worker::Worker;
 use std::fmt;
 use std::iter::FusedIterator;
@@ -37,6 +37,8 @@ pub struct Imap<I: Iterator, R> {
     buffer: usize,
     taken: usize,
     delivered: usize,
+    /// How many of those delivered were panics.
+    panicked: usize,
     /// What may stop it.
     limit: Limit,
 }
@@ -55,7 +57,7 @@ impl<T, R> Stream<T, R> {
     fn run(&self, worker: &Worker, index: usize, item: T) {
         let run = || within(worker, &self.limit, || (self.f)(item));
         let outcome = catch_unwind(AssertUnwindSafe(run));
-        if let Some(progress) = &self.progress {
+        if let Some(progress) = self.progress.as_ref().filter(|_| outcome.is_ok()) {
             progress.counts().add(worker.core_index(), 1);
         }
         drop(self.window.finish(index, outcome));
@@ -77,14 +79,23 @@ impl<T, R> Drop for Runner<T, R> {
 }
 
 impl<T: Send + 'static, R: Send + 'static> Runner<T, R> {
+    /// Queues one that is counted already.
+    fn queue(stream: &Arc<Stream<T, R>>, registry: &Registry) {
+        let runner = Runner { stream: Arc::clone(stream), counted: true };
+        drop(spawn_in(registry, move || runner.run()));
+    }
+
     fn run(mut self) {
         let begun = Tick::now();
         while self.stream.limit.reached().is_none() {
-            let Some((index, item)) = self.stream.window.begin_or_leave() else {
+            let Some(Begun { index, item, another }) = self.stream.window.begin_or_leave() else {
                 self.counted = false;
                 return;
             };
             let Some(worker) = Worker::current() else { unreachable!("jobs are run by workers") };
+            if another {
+                Runner::queue(&self.stream, worker.registry());
+            }
             self.stream.run(worker, index, item);
             if !Tick::now().within(begun, TURN) {
                 // If the pool takes no tasks any more the consumer is told, by the drop.
@@ -125,6 +136,7 @@ where
             buffer: BUFFER.max(registry.size() * BUFFER_PER_CORE),
             taken: 0,
             delivered: 0,
+            panicked: 0,
             limit,
         }
     }
@@ -154,6 +166,7 @@ where
             }
             if let Some(outcome) = self.stream.window.deliver() {
                 self.delivered += 1;
+                self.panicked += usize::from(outcome.is_err());
                 return Some(Ok(outcome.unwrap_or_else(|payload| resume_unwind(payload))));
             }
             if !self.read() {
@@ -182,35 +195,32 @@ where
         };
         self.taken += 1;
         if self.stream.window.push(item, self.registry.size()) {
-            self.add_runner();
+            Runner::queue(&self.stream, &self.registry);
         }
         true
-    }
-
-    fn add_runner(&self) {
-        let runner = Runner { stream: Arc::clone(&self.stream), counted: true };
-        drop(spawn_in(&self.registry, move || runner.run()));
     }
 
     /// Runs the item whose result is to be delivered next, if nobody has begun it; waits if somebody has. Where the order
     /// does not matter it waits in any case, so that no long item keeps it from delivering others, unless nobody else is
     /// left to run one.
     fn help_or_wait(&self) {
-        let stream = &*self.stream;
+        let (stream, limit, registry) = (&self.stream, &self.limit, &self.registry);
         let help = |worker: &Worker| {
-            if let Some((index, item)) = stream.window.begin() {
+            // It may have waited for a core.
+            if limit.reached().is_some() {
+                return;
+            }
+            if let Some(Begun { index, item, another }) = stream.window.begin() {
+                if another {
+                    Runner::queue(stream, registry);
+                }
                 stream.run(worker, index, item);
             }
         };
         match stream.window.stalled() {
             Some(Stalled::Abandoned | Stalled::Starved) => in_pool(&self.registry, help),
             Some(Stalled::InOrder) if at_once(&self.registry, help).is_ok() => {}
-            _ => {
-                if stream.window.enlist() {
-                    self.add_runner();
-                }
-                stream.window.wait(&self.limit, Some(&self.registry));
-            }
+            _ => stream.window.wait(&self.limit, Some(&self.registry)),
         }
     }
 }
@@ -329,7 +339,7 @@ where
         if let Some(payload) = panics {
             resume_unwind(payload);
         }
-        Some(Err(Cancelled { finished: imap.delivered + done.len(), done, total, why }))
+        Some(Err(Cancelled { finished: imap.delivered - imap.panicked + done.len(), done, total, why }))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

@@ -1,5 +1,6 @@
 //! A thread that tells when a pool has come to a standstill.
 
+use crate::error::discard;
 use crate::primitive::{Arc, now, spawn_thread};
 use crate::registry::Registry;
 use crate::seat::with_place;
@@ -59,7 +60,9 @@ impl Watchdog {
             let now = registry.sleep.standstill();
             if now.is_some() && now == last && now != told {
                 // A panic of the handler's has been told of by the panic hook.
-                let _ = catch_unwind(AssertUnwindSafe(|| (self.handler)(&waiting())));
+                if let Err(payload) = catch_unwind(AssertUnwindSafe(|| (self.handler)(&waiting()))) {
+                    discard(payload);
+                }
                 told = now;
             }
             last = now;

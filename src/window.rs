@@ -16,6 +16,17 @@ pub type Outcome<R> = Result<R, Box<dyn Any + Send>>;
 /// How often a waiting consumer looks at its token.
 const TOKEN_LOOK: Duration = Duration::from_millis(20);
 
+/// An item that whoever asked for it is to run now.
+#[derive(Debug)]
+pub struct Begun<T> {
+    /// How many were taken before it.
+    pub index: usize,
+    /// The item.
+    pub item: T,
+    /// Another runner is due, and has been counted.
+    pub another: bool,
+}
+
 /// Nobody has begun what the consumer waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stalled {
@@ -79,11 +90,19 @@ impl<T, R> State<T, R> {
         }
     }
 
-    fn begin(&mut self) -> Option<(usize, T)> {
+    fn begin(&mut self) -> Option<Begun<T>> {
         let index = self.taken - self.waiting.len();
         let item = self.waiting.pop_front()?;
         self.running += 1;
-        Some((index, item))
+        Some(Begun { index, item, another: self.enlist() })
+    }
+
+    /// Counts one more runner if those that there are all run items, which may block, and items are left. Tells whether it did.
+    /// (Of the items that are run one may be the consumer's: then there is one runner more than need be.)
+    fn enlist(&mut self) -> bool {
+        let due = self.runners <= self.running && !self.waiting.is_empty();
+        self.runners += usize::from(due);
+        due
     }
 }
 
@@ -104,7 +123,8 @@ impl<T, R> Window<T, R> {
         Window { state: Mutex::new(state), ordered }
     }
 
-    /// Takes an item in. Tells whether a runner more is due, for at most `cores`; if so, it is counted from now on.
+    /// Takes an item in. Tells whether a runner more is due: as long as there are fewer than `cores`, or if those there are may all be
+    /// blocked. If so, it is counted from now on.
     pub fn push(&self, item: T, cores: usize) -> bool {
         let mut state = self.state.lock();
         state.waiting.push_back(item);
@@ -112,27 +132,23 @@ impl<T, R> Window<T, R> {
         if self.ordered {
             state.outcomes.push_back(None);
         }
-        let due = state.runners < cores.min(state.running + state.waiting.len());
-        state.runners += usize::from(due);
-        due
+        if state.runners < cores.min(state.running + state.waiting.len()) {
+            state.runners += 1;
+            return true;
+        }
+        state.enlist()
     }
 
-    /// The consumer is about to wait. Tells whether a runner more is due, beyond the cores: those there are may be blocked,
-    /// and have given their cores to others.
-    pub fn enlist(&self) -> bool {
+    /// The oldest item that nobody has begun: for the consumer, if that is still what it waits for. A later one is not its to run: it
+    /// may take long, or want something of the consumer first.
+    pub fn begin(&self) -> Option<Begun<T>> {
         let mut state = self.state.lock();
-        let due = state.runners < state.running + state.waiting.len();
-        state.runners += usize::from(due);
-        due
-    }
-
-    /// The oldest item that nobody has begun, with its index: for the consumer.
-    pub fn begin(&self) -> Option<(usize, T)> {
-        self.state.lock().begin()
+        let wanted = seeded(Flaw::HelpsAhead) || state.is_unbegun(self.ordered);
+        if wanted { state.begin() } else { None }
     }
 
     /// The same for a runner, which is counted out if there is none.
-    pub fn begin_or_leave(&self) -> Option<(usize, T)> {
+    pub fn begin_or_leave(&self) -> Option<Begun<T>> {
         let mut state = self.state.lock();
         let found = state.begin();
         // There is a thread with a core after all.

@@ -241,7 +241,11 @@ impl<'a> With<'a> {
         R: Send,
     {
         before_it_began(&self.options.limit)?;
-        Ok(self.in_pool(|_| f()))
+        self.in_pool(|_| {
+            // It may have waited for its turn.
+            before_it_began(&self.options.limit)?;
+            Ok(f())
+        })
     }
 
     /// As [`Pool::spawn`](crate::Pool::spawn), with a result that tells if the task was stopped before it began.

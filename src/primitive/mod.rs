@@ -228,6 +228,8 @@ pub enum Flaw {
     RunnerLeavesLate,
     /// An outcome is put in its place, and the consumer, who waits for it, not told.
     ConsumerForgotten,
+    /// A consumer that looked whether it had better run an item begins the next one, though somebody has come before it.
+    HelpsAhead,
     /// A consumer to whom it is shown that the pool has nobody for its items waits on.
     ConsumerStarves,
 }

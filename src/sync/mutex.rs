@@ -102,7 +102,8 @@ impl<T: ?Sized> Mutex<T> {
         MutexGuard { mutex: self, value: self.lock.write_as(kind, Location::caller()) }
     }
 
-    /// Locks if that can be done without waiting.
+    /// Locks if that can be done without waiting. It may be refused for a moment though nobody has the lock: while one of several
+    /// threads that waited is about to wake up for it.
     ///
     /// ```
     /// let mutex = purloin::sync::Mutex::new(1);

@@ -3,7 +3,6 @@
 use crate::primitive::{
     AtomicPtr, AtomicUsize, CachePadded, Flaw, Mutex, Ordering, SEGMENT, UnsafeCell, const_in_library, pause, seeded,
 };
-use std::array;
 use std::collections::VecDeque;
 use std::mem::{self, MaybeUninit};
 use std::ptr::{self, NonNull};
@@ -123,9 +122,28 @@ impl<T> End<T> {
 
 impl<T> Segment<T> {
     fn new() -> NonNull<Self> {
-        let slot = |_| Slot { stamp: AtomicUsize::new(FREE), value: UnsafeCell::new(MaybeUninit::uninit()) };
-        let segment = Box::new(Segment { first: AtomicUsize::new(0), slots: array::from_fn(slot) });
-        NonNull::from(Box::leak(segment))
+        // In its place: of large values a segment is too large for a stack.
+        let mut segment = Box::<Self>::new_uninit();
+        let place = segment.as_mut_ptr();
+        // SAFETY: a part of the box.
+        let first = unsafe { &raw mut (*place).first };
+        // SAFETY: for writing, and nobody else knows of it.
+        unsafe { first.write(AtomicUsize::new(0)) };
+        // SAFETY: a part of the box.
+        let slots = unsafe { &raw mut (*place).slots }.cast::<Slot<T>>();
+        for index in 0..SEGMENT {
+            let slot = slots.wrapping_add(index);
+            // SAFETY: a part of the box: there are so many slots.
+            let stamp = unsafe { &raw mut (*slot).stamp };
+            // SAFETY: as above.
+            unsafe { stamp.write(AtomicUsize::new(FREE)) };
+            // SAFETY: as above.
+            let value = unsafe { &raw mut (*slot).value };
+            // SAFETY: as above.
+            unsafe { value.write(UnsafeCell::new(MaybeUninit::uninit())) };
+        }
+        // SAFETY: all of it was written.
+        NonNull::from(Box::leak(unsafe { segment.assume_init() }))
     }
 
     /// For those who have the lock: nobody else changes it.
@@ -400,11 +418,19 @@ impl<T> Segments<T> {
 
 impl<T> Drop for Segments<T> {
     fn drop(&mut self) {
-        while self.take().is_ok() {}
-        let all = mem::replace(&mut *self.all.lock(), All { row: VecDeque::new(), spent: Vec::new() });
-        for segment in all.row.into_iter().chain(all.spent) {
-            // SAFETY: from `Segment::new`, and nobody has a reference to it any more.
-            drop(unsafe { Box::from_raw(segment.as_ptr()) });
+        /// Goes on if the drop of a value panics.
+        struct Rest<'a, T>(&'a Segments<T>);
+        impl<T> Drop for Rest<'_, T> {
+            fn drop(&mut self) {
+                while self.0.take().is_ok() {}
+                let all = mem::replace(&mut *self.0.all.lock(), All { row: VecDeque::new(), spent: Vec::new() });
+                for segment in all.row.into_iter().chain(all.spent) {
+                    // SAFETY: from `Segment::new`, and nobody has a reference to it any more.
+                    drop(unsafe { Box::from_raw(segment.as_ptr()) });
+                }
+            }
         }
+        let rest = Rest(self);
+        while rest.0.take().is_ok() {}
     }
 }

@@ -186,6 +186,10 @@ fn in_primitives() {
         assert_eq!(queue.len(), 4);
         drop(queue);
         bombs.all_gone(10);
+        let queue = Queue::unbounded();
+        (0..200).for_each(|n| queue.push(bombs.value(n == 100)).expect("open"));
+        assert_eq!(panic_text_of(|| drop(queue)), "the bomb");
+        bombs.all_gone(200);
         let queue = Queue::bounded(1);
         queue.close();
         assert_eq!(panic_text_of(|| drop(queue.push(bombs.value(true)))), "the bomb");
@@ -211,7 +215,7 @@ fn in_primitives() {
     });
 }
 
-/// The handler of a watchdog panics: it is told again of the next standstill.
+/// The handler of a watchdog panics, and so does the drop of what it panicked with: it is told again of the next standstill.
 #[test]
 fn in_a_watchdog() {
     within(LONG, || {
@@ -219,7 +223,7 @@ fn in_a_watchdog() {
         let count = Arc::clone(&told);
         let handler = move |_: &purloin::sync::Snapshot| {
             count.fetch_add(1, Ordering::Relaxed);
-            panic!("the handler");
+            std::panic::panic_any(Bomb { drops: Arc::default(), armed: true });
         };
         let period = std::time::Duration::from_millis(1);
         let pool = Pool::builder().cores(2).watchdog(period, handler).build().expect("a pool");

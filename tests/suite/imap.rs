@@ -395,3 +395,44 @@ fn a_panic_that_was_not_delivered() {
         assert!(results.next().is_none());
     });
 }
+
+/// Items that wait for each other, more of them than the pool has cores: each is begun, as long as there are threads.
+#[test]
+fn items_that_meet() {
+    at_cores(|pool| {
+        for (ordered, inside) in [(true, false), (false, false), (true, true), (false, true)] {
+            let meet = || {
+                let all = pool.cores() + 5;
+                let barrier = Arc::new(purloin::sync::Barrier::new(all));
+                let item = move |n| {
+                    barrier.wait();
+                    n
+                };
+                let stream = if ordered { pool.imap(0..all, item) } else { pool.imap_unordered(0..all, item) };
+                assert_eq!(stream.buffer(all).sum::<usize>(), all * (all - 1) / 2);
+            };
+            if inside { pool.install(meet) } else { meet() }
+        }
+        assert_sound(pool);
+    });
+}
+
+/// An item that panics is not done.
+#[test]
+fn panicked_items_are_not_counted() {
+    at_cores(|pool| {
+        for ordered in [true, false] {
+            let (token, progress) = (CancelToken::new(), Progress::new());
+            let options = Options::new().token(&token).progress(&progress);
+            let item = |n| if n == 0 { panic!("item {n}") } else { n };
+            let with = pool.with(options);
+            let mut stream = if ordered { with.imap(0..3, item) } else { with.imap_unordered(0..3, item) }.buffer(1);
+            assert_eq!(panic_text_of(|| stream.next()), "item 0");
+            assert_eq!(stream.next().map(|result| result.expect("not stopped")), Some(1));
+            assert_eq!(progress.done(), 1);
+            token.cancel();
+            let stopped = stream.next().expect("it was stopped").expect_err("it was stopped");
+            assert_eq!((stopped.finished, stopped.done), (1, Vec::new()));
+        }
+    });
+}

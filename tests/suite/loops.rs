@@ -1,11 +1,11 @@
 //! Loops that fail, that are stopped, that are watched, and that combine.
 
-use crate::common::{Gate, assert_sound, at_cores, panic_text_of, spin_until};
+use crate::common::{Gate, LONG, assert_sound, at_cores, panic_text_of, spin_until, watched, within};
 use purloin::{CancelToken, Options, Pool, Progress, Why, is_cancelled};
 use std::collections::BTreeSet;
 use std::ops::Range;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -332,4 +332,31 @@ fn progress_is_seen_from_outside() {
         });
         assert_eq!(progress.done(), 200);
     });
+}
+
+/// A region is stopped while it waits for its turn: it is not begun.
+#[test]
+fn stopped_in_the_queue() {
+    let pool = Pool::builder().cores(1).stack_size(1 << 20).build().expect("a pool");
+    watched(LONG, Some(&pool), || {
+        let (begun, over) = (Arc::new(Gate::new()), Arc::new(Gate::new()));
+        let (told, awaited) = (Arc::clone(&begun), Arc::clone(&over));
+        let task = pool.spawn(move || {
+            told.open();
+            awaited.pass();
+        });
+        begun.pass();
+        let token = CancelToken::new();
+        std::thread::scope(|scope| {
+            let region = scope.spawn(|| pool.with(Options::new().token(&token)).install(|| panic!("it was stopped")));
+            // It counts as away while it waits for one of the pool's threads.
+            spin_until(|| format!("{pool:#?}").contains("1 away"));
+            token.cancel();
+            over.open();
+            let outcome: Result<(), _> = region.join().expect("no panic");
+            assert!(outcome.is_err());
+        });
+        task.join().expect("no panic");
+    });
+    within(LONG, || drop(pool));
 }

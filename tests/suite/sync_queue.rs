@@ -308,3 +308,18 @@ fn sizes() {
     assert_eq!(Queue::<()>::unbounded().capacity(), None);
     assert!(panic_text_of(|| Queue::<()>::bounded(0)).contains("could never hold a value"));
 }
+
+/// Of such values not many would fit on a thread's stack.
+#[test]
+fn large_values() {
+    at_cores(|pool| {
+        for queue in [Queue::bounded(1), Queue::unbounded()] {
+            let queue: Queue<[u8; 1 << 16]> = queue;
+            let task = || {
+                queue.push([7; 1 << 16]).expect("open");
+                assert_eq!(queue.pop().expect("open")[1 << 15], 7);
+            };
+            pool.scope(|s| drop(s.spawn(task)));
+        }
+    });
+}

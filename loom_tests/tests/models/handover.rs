@@ -16,7 +16,7 @@ use purloin_loom::internals::primitive::{Arc, Flaw, Steal};
 use purloin_loom::internals::registry::Registry;
 use purloin_loom::internals::spawn::spawn_in;
 use purloin_loom::internals::thread::in_pool;
-use purloin_loom::internals::window::Window;
+use purloin_loom::internals::window::{Begun, Window};
 use purloin_loom::internals::worker::{Worker, without_core};
 use test_fork::test;
 
@@ -199,8 +199,8 @@ fn consumer_within(main: usize, seen: Seen) {
 
 /// Puts one item into a stream, and takes its result out.
 fn consume(registry: &Arc<Registry>, helped: &'static Witness) {
-    fn run(stream: &Window<usize, usize>, begun: Option<(usize, usize)>) -> bool {
-        begun.is_some_and(|(index, item)| stream.finish(index, Ok(item * 10)).is_none())
+    fn run(stream: &Window<usize, usize>, begun: Option<Begun<usize>>) -> bool {
+        begun.is_some_and(|Begun { index, item, .. }| stream.finish(index, Ok(item * 10)).is_none())
     }
     let stream = Arc::new(Window::new(false));
     assert!(stream.push(1, 1), "a runner is due");

@@ -7,7 +7,7 @@ use crate::common::{Bound, Witness, check, fails_with};
 use loom::thread;
 use purloin_loom::internals::cancel::Limit;
 use purloin_loom::internals::primitive::{Arc, Flaw, with_flaw};
-use purloin_loom::internals::window::{Stalled, Window};
+use purloin_loom::internals::window::{Begun, Stalled, Window};
 use test_fork::test;
 
 type Stream = Window<usize, usize>;
@@ -23,7 +23,11 @@ const BOTH: [Main; 2] = [Main::Consumer, Main::Runner];
 
 /// What a task of the pool does.
 fn run(stream: &Stream, ran: Option<&'static Witness>) {
-    while let Some((index, item)) = stream.begin_or_leave() {
+    while let Some(Begun { index, item, another }) = stream.begin_or_leave() {
+        if another {
+            // It is dropped unrun.
+            stream.leave();
+        }
         ran.inspect(|witness| witness.hit());
         assert!(stream.finish(index, Ok(item * 10)).is_none(), "the consumer is there");
     }
@@ -36,7 +40,7 @@ fn consume(stream: &Arc<Stream>, helps: bool, seen: Option<&Seen>) {
         let stream = Arc::clone(stream);
         thread::spawn(move || run(&stream, None))
     });
-    for expected in [10, 20] {
+    for (due, expected) in [10, 20].into_iter().enumerate() {
         let outcome = loop {
             if let Some(outcome) = stream.deliver() {
                 break outcome;
@@ -45,7 +49,11 @@ fn consume(stream: &Arc<Stream>, helps: bool, seen: Option<&Seen>) {
             assert_ne!(stalled, Some(Stalled::Abandoned), "whoever leaves finds nothing to run");
             match stalled {
                 Some(stalled) if helps || stalled == Stalled::Starved => {
-                    if let Some((index, item)) = stream.begin() {
+                    if let Some(Begun { index, item, another }) = stream.begin() {
+                        assert_eq!(index, due, "the consumer runs what is to be delivered next");
+                        if another {
+                            stream.leave();
+                        }
                         seen.inspect(|seen| seen.helped.hit());
                         assert!(stream.finish(index, Ok(item * 10)).is_none());
                     }
@@ -158,7 +166,7 @@ fn a_dropped_runner() {
         while stream.deliver().is_none() {
             if stream.stalled() == Some(Stalled::Abandoned) {
                 abandoned.hit();
-                let (index, item) = stream.begin().expect("nobody else takes it");
+                let Begun { index, item, .. } = stream.begin().expect("nobody else takes it");
                 assert!(stream.finish(index, Ok(item)).is_none());
             } else {
                 waited.hit();
@@ -172,12 +180,12 @@ fn a_dropped_runner() {
     waited.assert_seen();
 }
 
-fn finds(flaw: Flaw, message: &str) {
+fn finds(flaw: Flaw, message: &str, helps: bool) {
     for main in BOTH {
         println!("{flaw:?}, main thread: {main:?}");
         fails_with(message, || {
             with_flaw(flaw, || {
-                check("window: seeded flaw", Bound::AtLeast(3), move || stream(main, false, None));
+                check("window: seeded flaw", Bound::AtLeast(3), move || stream(main, helps, None));
             });
         });
     }
@@ -186,11 +194,17 @@ fn finds(flaw: Flaw, message: &str) {
 /// Seeded: a runner that found nothing is still counted when the next item comes, and leaves afterwards.
 #[test]
 fn a_runner_that_leaves_late_is_found() {
-    finds(Flaw::RunnerLeavesLate, "deadlock");
+    finds(Flaw::RunnerLeavesLate, "deadlock", false);
 }
 
 /// Seeded: the consumer is not told.
 #[test]
 fn a_forgotten_consumer_is_found() {
-    finds(Flaw::ConsumerForgotten, "deadlock");
+    finds(Flaw::ConsumerForgotten, "deadlock", false);
+}
+
+/// Seeded: the consumer begins an item that is not the next to be delivered.
+#[test]
+fn a_consumer_that_helps_ahead_is_found() {
+    finds(Flaw::HelpsAhead, "what is to be delivered next", true);
 }
