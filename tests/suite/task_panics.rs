@@ -106,7 +106,9 @@ fn told(cores: usize) -> (Pool, Arc<Mutex<Vec<String>>>) {
     let told = Arc::clone(&texts);
     let hook = move |payload: Box<dyn std::any::Any + Send>| {
         told.lock().expect("no panic").push(text_of(&*payload).to_string());
-        std::mem::forget(payload);
+        if payload.is::<Bomb<'static>>() {
+            std::mem::forget(payload);
+        }
     };
     (Pool::builder().cores(cores).on_task_panic(hook).build().expect("a pool"), texts)
 }
