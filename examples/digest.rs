@@ -9,7 +9,7 @@
 //! list of all files is ever in memory, and each is begun as soon as the walk has come to it. Files differ in size by orders
 //! of magnitude; while a large one is read, the results of others wait, as many as the buffer holds.
 //!
-//! Ctrl-C stops it between two blocks of a file, and says how far it came.
+//! What could not be read is named, and counted at the end. Ctrl-C stops it between two blocks of a file, and says how far it came.
 
 use std::fmt::Display;
 use std::fs::{self, File};
@@ -100,14 +100,19 @@ fn run(args: &Args, pool: &Pool) -> io::Result<ExitCode> {
         complain(b"Ctrl-C", &error);
     }
 
+    let with = pool.with(Options::new().token(&token));
     let found = args.paths.clone().into_iter().flat_map(walk);
     let found: Box<dyn Iterator<Item = Found>> = match args.compare {
-        true => Box::new(compare(pool, found).into_iter()),
+        true => {
+            let all: Vec<Found> = found.collect();
+            // As a region of the token, so that Ctrl-C ends it as well. If it came before, there is nothing to report.
+            let _ = with.install(|| compare(pool, &all));
+            Box::new(all.into_iter())
+        }
         false => Box::new(found),
     };
     let bar = progress_bar();
     let counter = bar.clone();
-    let with = pool.with(Options::new().token(&token));
     let digests = with.imap(found, move |found| {
         let file = found?;
         let outcome = digest(&file, &counter);
@@ -139,7 +144,11 @@ fn run(args: &Args, pool: &Pool) -> io::Result<ExitCode> {
     }
     out.flush()?;
     bar.finish_and_clear();
-    Ok(if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    if failures > 0 {
+        complain(b"WARNING", &format!("{failures} could not be read"));
+        return Ok(ExitCode::FAILURE);
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The regular files under `root`, each folder in the order of its names, and what can't be entered.
@@ -177,15 +186,15 @@ fn patiently<R>(read: impl FnOnce() -> R) -> R {
     if SLOW.load(Ordering::Relaxed) { blocking(timed) } else { timed() }
 }
 
-/// The SHA-256 of one file's content. Moves `bar` on by each byte read.
+/// The SHA-256 of one file's content, or an error if the operation is cancelled. Moves `bar` on by each byte read.
 fn digest(path: &Path, bar: &ProgressBar) -> Outcome {
+    let stopped = || if is_cancelled() { Err(io::Error::from(ErrorKind::Interrupted)) } else { Ok(()) };
+    stopped()?;
     let mut file = patiently(|| File::open(path))?;
     let mut buffer = [0; BUFFER];
     let mut hasher = Sha256::new();
     loop {
-        if is_cancelled() {
-            return Err(ErrorKind::Interrupted.into());
-        }
+        stopped()?;
         match patiently(|| file.read(&mut buffer)) {
             Ok(0) => return Ok(hasher.finalize().into()),
             Ok(read) => {
@@ -199,9 +208,8 @@ fn digest(path: &Path, bar: &ProgressBar) -> Outcome {
 }
 
 /// Runs `ROUNDS` rounds on this thread alone and on the pool, in turn, and reports the best of each to standard error. Here
-/// all files are known in advance. Gives back what it was given.
-fn compare(pool: &Pool, found: impl Iterator<Item = Found>) -> Vec<Found> {
-    let found: Vec<Found> = found.collect();
+/// all files are known in advance.
+fn compare(pool: &Pool, found: &[Found]) {
     let files: Vec<&Path> = found.iter().flatten().map(PathBuf::as_path).collect();
     let bar = ProgressBar::hidden();
     let serial = || files.iter().map(|file| digest(file, &bar)).collect();
@@ -215,6 +223,9 @@ fn compare(pool: &Pool, found: impl Iterator<Item = Found>) -> Vec<Found> {
         best_serial = best_serial.min(took);
         let (took, outcomes) = timed(parallel);
         best_parallel = best_parallel.min(took);
+        if is_cancelled() {
+            return;
+        }
 
         for ((file, serial), parallel) in files.iter().zip(&expected).zip(&outcomes) {
             if serial.as_ref().ok() != parallel.as_ref().ok() {
@@ -235,7 +246,6 @@ fn compare(pool: &Pool, found: impl Iterator<Item = Found>) -> Vec<Found> {
     );
     // Nobody is left to tell if standard error is gone.
     let _ = io::stderr().write_all(report.as_bytes());
-    found
 }
 
 fn timed<R>(work: impl FnOnce() -> R) -> (Duration, R) {

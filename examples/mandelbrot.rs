@@ -6,19 +6,25 @@
 //!
 //! writes `mandelbrot.png` and `threads.png` to the folder (default: the current one). In the second each tile has the colour
 //! of the thread that computed it: large areas of one colour are what a thread began with, the spots in them what others
-//! took when they had run out. Tiles inside the set take a thousand times as long as those far outside.
+//! took when they had run out. Tiles inside the set take a thousand times as long as those far outside. On a terminal a bar shows
+//! how far it has come.
 
-use purloin::Pool;
+use indicatif::{ProgressBar, ProgressStyle};
+use purloin::{Options, Pool, Progress};
 use std::error::Error;
 use std::fs::File;
-use std::io::BufWriter;
+use std::io::{self, BufWriter, IsTerminal};
 use std::path::{Path, PathBuf};
-use std::thread::ThreadId;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, ThreadId};
+use std::time::Duration;
 
 const WIDTH: usize = 1024;
 const HEIGHT: usize = 768;
 const TILE: usize = 16;
 const MOST_STEPS: u32 = 1000;
+/// Between two drawings of the bar.
+const FRAME: Duration = Duration::from_millis(50);
 
 type Colour = [u8; 3];
 
@@ -35,10 +41,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     let pool = Pool::new(cores)?;
 
     let across = WIDTH / TILE;
-    let tiles = pool.map(0..across * (HEIGHT / TILE), |tile| Tile {
-        steps: compute(tile % across * TILE, tile / across * TILE),
-        thread: std::thread::current().id(),
-    });
+    let progress = Progress::new();
+    let with = pool.with(Options::new().progress(&progress));
+    let tiles = drawing(&progress, || {
+        with.map(0..across * (HEIGHT / TILE), |tile| Tile {
+            steps: compute(tile % across * TILE, tile / across * TILE),
+            thread: thread::current().id(),
+        })
+    })?;
 
     let mut threads: Vec<ThreadId> = Vec::new();
     for tile in &tiles {
@@ -61,6 +71,31 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("{} points in {} tiles, {inside} of them in the set", WIDTH * HEIGHT, tiles.len());
     eprintln!("threads: {}, forks stolen: {}", threads.len(), pool.stats().steals);
     Ok(())
+}
+
+/// Runs `loops`, and draws meanwhile how far they have come, if standard error is a terminal: from a thread of its own, so nobody
+/// who computes has to wait for the terminal.
+fn drawing<R>(progress: &Progress, loops: impl FnOnce() -> R) -> R {
+    if !io::stderr().is_terminal() {
+        return loops();
+    }
+    let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} tiles").expect("the template is well-formed");
+    let (bar, over) = (ProgressBar::no_length().with_style(style), AtomicBool::new(false));
+    let result = thread::scope(|s| {
+        let drawer = s.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                bar.set_position(progress.done() as u64);
+                bar.set_length(progress.total().unwrap_or_default() as u64);
+                thread::park_timeout(FRAME);
+            }
+        });
+        let result = loops();
+        over.store(true, Ordering::Relaxed);
+        drawer.thread().unpark();
+        result
+    });
+    bar.finish_and_clear();
+    result
 }
 
 /// The steps that the points of a tile take to leave the circle of radius 2, at most `MOST_STEPS`.
