@@ -20,5 +20,5 @@ use crate::worker::without_core;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn blocking<R>(f: impl FnOnce() -> R) -> R {
-    without_core(|_| f())
+    without_core(f)
 }

@@ -42,7 +42,7 @@ impl PoolBuilder {
             options: Options {
                 cores: 0,
                 max_threads: 0,
-                thread_name: Box::new(|index| format!("purloin-{index}")),
+                thread_name: None,
                 stack_size: None,
                 on_thread_start: None,
                 on_thread_exit: None,
@@ -62,7 +62,7 @@ impl PoolBuilder {
 
     /// The name of the thread of each index, counted from 0.
     pub fn thread_name(mut self, name: impl Fn(usize) -> String + Send + Sync + 'static) -> Self {
-        self.options.thread_name = Box::new(name);
+        self.options.thread_name = Some(Box::new(name));
         self
     }
 

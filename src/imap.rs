@@ -57,6 +57,8 @@ impl<T, R> Stream<T, R> {
     fn run(&self, worker: &Worker, index: usize, item: T) {
         let run = || within(worker, &self.limit, || (self.f)(item));
         let outcome = catch_unwind(AssertUnwindSafe(run));
+        // If the item has forked the process: the consumer, and who may hold the window's lock, have stayed behind.
+        worker.registry().check_fork();
         if let Some(progress) = self.progress.as_ref().filter(|_| outcome.is_ok()) {
             progress.counts().add(worker.core_index(), 1);
         }
@@ -323,7 +325,7 @@ where
         };
         let imap = self.0.take()?;
         let total = match imap.size_hint() {
-            (least, Some(most)) if least == most => Some(imap.delivered + most),
+            (least, Some(most)) if least == most => imap.delivered.checked_add(most),
             _ => None,
         };
         let (unbegun, outcomes) = imap.stream.window.close();
@@ -339,7 +341,10 @@ where
         if let Some(payload) = panics {
             resume_unwind(payload);
         }
-        Some(Err(Cancelled { finished: imap.delivered - imap.panicked + done.len(), done, total, why }))
+        let finished = imap.delivered - imap.panicked + done.len();
+        // While the results are a variable: as the value that is about to be returned they would be lost if this panics.
+        drop(imap);
+        Some(Err(Cancelled { done, finished, total, why }))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

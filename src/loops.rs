@@ -35,8 +35,11 @@ impl Pool {
     {
         let mut held = source.hold();
         let whole = S::whole(&mut held);
-        let f = |item| Ok::<R, Infallible>(f(item));
-        match self.in_pool(|worker| map_on::<false, _, _, _, _>(worker, whole, None, &f)) {
+        let each = |item| Ok::<R, Infallible>(f(item));
+        let mapped = self.in_pool(|worker| map_on::<false, _, _, _, _>(worker, whole, None, &each));
+        // As in `or_identity`: what it owns may panic.
+        drop(f);
+        match mapped {
             Ok(results) => results,
             Err(Stopped::Failed(never)) => match never {},
             Err(Stopped::Cancelled(_)) => unreachable!("nothing limits it"),
@@ -92,7 +95,9 @@ impl Pool {
     {
         let mut held = source.hold();
         let whole = S::whole(&mut held);
-        match self.in_pool(|worker| map_on::<true, _, _, _, _>(worker, whole, None, &f)) {
+        let mapped = self.in_pool(|worker| map_on::<true, _, _, _, _>(worker, whole, None, &f));
+        drop(f);
+        match mapped {
             Ok(results) => Ok(results),
             Err(Stopped::Failed(error)) => Err(error),
             Err(Stopped::Cancelled(_)) => unreachable!("nothing limits it"),
@@ -154,7 +159,9 @@ impl Pool {
     {
         let mut held = source.hold();
         let whole = S::whole(&mut held);
-        match self.in_pool(|worker| reduce_on::<false, _, _, _, _>(worker, whole, None, &map, &reduce)) {
+        let reduced = self.in_pool(|worker| reduce_on::<false, _, _, _, _>(worker, whole, None, &map, &reduce));
+        drop((map, reduce));
+        match reduced {
             Ok(result) => or_identity(result, identity),
             Err(_) => unreachable!("nothing limits it"),
         }

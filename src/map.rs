@@ -190,15 +190,18 @@ where
     let mut results: Vec<R> = Vec::with_capacity(length);
     let output = Output(results.as_mut_ptr());
     let made = Loop::<CAREFUL, _, _> { f, output, bounds: &bounds }.run(worker, part, 0, 1, true);
-    if let Some(error) = made.error {
+    let Made { first, more, error } = made;
+    if let Some(error) = error {
+        // While the error is a variable: as the value that is about to be returned it would be lost if a result's drop panics.
+        drop((first, more));
         return Err(Stopped::Failed(error));
     }
-    if made.first.length < length {
-        let partial = move_together(results, made);
+    if first.length < length {
+        let partial = move_together(results, first, more);
         let finished = partial.results.len();
         return Err(Stopped::Cancelled(bounds.cancelled(partial, finished, length)));
     }
-    let (_, length) = made.first.release();
+    let (_, length) = first.release();
     // SAFETY: that many results were written, one after the other, and belong to nobody else any more.
     unsafe { results.set_len(length) };
     Ok(results)
@@ -206,9 +209,9 @@ where
 
 /// Closes the gaps in what was written to `results`.
 #[cold]
-fn move_together<R, E>(mut results: Vec<R>, made: Made<'_, R, E>) -> Partial<R> {
+fn move_together<'a, R>(mut results: Vec<R>, first: Filled<'a, R>, more: Vec<Filled<'a, R>>) -> Partial<R> {
     let (output, mut count, mut items) = (results.as_mut_ptr(), 0, Vec::new());
-    for stretch in std::iter::once(made.first).chain(made.more).filter(|stretch| stretch.length > 0) {
+    for stretch in std::iter::once(first).chain(more).filter(|stretch| stretch.length > 0) {
         let (start, length) = stretch.release();
         let from = output.wrapping_add(start);
         // SAFETY: both are within the vector's memory, and the results belong to nobody else any more. Those of earlier

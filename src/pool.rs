@@ -7,6 +7,7 @@ use crate::options::Options;
 use crate::primitive::{Arc, OnceLock};
 use crate::registry::Registry;
 use crate::scope::{Scope, scope_on};
+use crate::seat::with_place;
 use crate::spawn::{JoinHandle, spawn_in};
 use crate::stats::Stats;
 use crate::thread::{in_pool, works_for};
@@ -59,7 +60,7 @@ impl Drop for Owner {
 
 /// Waits as a thread from outside. A worker of another pool gives its core to others meanwhile.
 fn wait_for_threads(registry: &Registry, deadline: Option<Instant>) -> usize {
-    without_core(|place| registry.wait_for_threads(place, deadline))
+    without_core(|| with_place(|place| registry.wait_for_threads(place, deadline)))
 }
 
 impl Pool {

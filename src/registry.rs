@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 /// What a thread of the pool does, from its place to its end. It is passed in by the pool: it stands above this module.
 pub type ThreadBody = fn(Arc<Registry>, Place, Option<usize>, usize);
 
+type ThreadName = Box<dyn Fn(usize) -> String + Send + Sync>;
 type ThreadHook = Box<dyn Fn(usize) + Send + Sync>;
 type PanicHook = Box<dyn Fn(Box<dyn Any + Send>) + Send + Sync>;
 
@@ -27,7 +28,7 @@ type PanicHook = Box<dyn Fn(Box<dyn Any + Send>) + Send + Sync>;
 pub struct Options {
     pub cores: usize,
     pub max_threads: usize,
-    pub thread_name: Box<dyn Fn(usize) -> String + Send + Sync>,
+    pub thread_name: Option<ThreadName>,
     pub stack_size: Option<usize>,
     pub on_thread_start: Option<ThreadHook>,
     pub on_thread_exit: Option<ThreadHook>,
@@ -116,7 +117,10 @@ impl Registry {
         // A name that can't be made, or can't be a name, is a thread that can't be started. Nothing may unwind from here:
         // the caller may be in the middle of a fork.
         let started = catch_unwind(AssertUnwindSafe(|| {
-            let name = (self.options.thread_name)(index);
+            let name = match self.options.thread_name.as_deref() {
+                None => format!("purloin-{index}"),
+                Some(name) => self.uncounted(core.is_some(), || name(index)),
+            };
             // Until the handle is there: who joins the threads waits for it, even if the thread ends before.
             let mut threads = self.threads.lock();
             let handle = spawn_thread(name, self.options.stack_size, move || body(registry, place, core, index))?;
@@ -128,6 +132,22 @@ impl Registry {
             discard(payload);
             Err(error)
         })
+    }
+
+    /// Calls the user's code in the course of a thread's start. A thread that is started for work counts as searching already, which
+    /// it does not do meanwhile.
+    pub fn uncounted<R>(&self, searching: bool, hook: impl FnOnce() -> R) -> R {
+        struct SearchAgain<'a>(&'a Sleep);
+        impl Drop for SearchAgain<'_> {
+            fn drop(&mut self) {
+                self.0.search_again();
+            }
+        }
+        if searching {
+            self.found_work();
+        }
+        let _again = (searching && !seeded(Flaw::HookCountedOut)).then(|| SearchAgain(&self.sleep));
+        hook()
     }
 
     /// The number of the pool's own cores.
@@ -358,15 +378,16 @@ impl Registry {
         }
     }
 
-    /// Cancels the tasks in the injector; what somebody's stack waits for stays there.
+    /// Cancels the tasks that are in the injector now. What somebody's stack waits for goes back there at once: what the closure of a
+    /// cancelled task drops may wait for it, too.
     fn cancel_queued(&self) {
-        let mut kept = Vec::new();
-        while let Some(job) = self.steal_injected() {
+        // So many looks are enough: what comes meanwhile is behind all that is there now.
+        for _ in 0..self.injector.len() {
+            let Some(job) = self.steal_injected() else { break };
             // SAFETY: taken out of the queue, so the right to it is ours.
-            kept.extend(unsafe { (job.kind().cancel)(job) });
-        }
-        for job in kept {
-            self.inject(job);
+            if let Some(kept) = unsafe { (job.kind().cancel)(job) } {
+                self.inject(kept);
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! A thread's place to park, and the slot through which it is granted a core.
 
 use crate::primitive::{Arc, AtomicUsize, Ordering, Parker, Unparker, thread_value};
+use std::cell::Cell;
 use std::time::Duration;
 
 /// The part of a thread's parking place that others hold: they wake the thread, or grant it a core and wake it.
@@ -110,17 +111,21 @@ impl Place {
 }
 
 thread_value! {
-    /// This thread's place, made when it first has to park.
-    static PLACE: Place = Place::new();
+    /// This thread's place while it is not in use, made when the thread first has to park.
+    static PLACE: Cell<Option<Place>> = Cell::new(None);
 }
 
-/// Calls `f` with this thread's place. A thread whose thread-locals are being destroyed gets one for the occasion.
+/// Calls `f` with a place of this thread's that nobody else uses meanwhile: what `f` calls may wait as well, for a core of another
+/// pool perhaps, while the place's seat is in a list, and must not take what is meant for the wait around it.
 pub fn with_place<R>(f: impl FnOnce(&Place) -> R) -> R {
-    let mut f = Some(f);
-    let result = PLACE.try_with(|place| f.take().map(|f| f(place)));
-    match (result, f) {
-        (Ok(Some(result)), _) => result,
-        (_, Some(f)) => f(&Place::new()),
-        (_, None) => unreachable!("the closure was called and gave its result"),
+    struct PutBack(Option<Place>);
+    impl Drop for PutBack {
+        fn drop(&mut self) {
+            // A thread whose thread-locals are being destroyed has none to keep.
+            let _ = PLACE.try_with(|kept| kept.set(self.0.take()));
+        }
     }
+    let kept = PLACE.try_with(Cell::take).ok().flatten();
+    let place = PutBack(Some(kept.unwrap_or_else(Place::new)));
+    f(place.0.as_ref().unwrap_or_else(|| unreachable!("it is put back at the end")))
 }

@@ -5,7 +5,7 @@ use crate::join::StackJob;
 use crate::latch::{Latch, Waiter};
 use crate::primitive::{Arc, CALLER_STARVED_AFTER, Flaw, ROUNDS_AFTER_NAP, SEARCH_ROUNDS, Tick, seeded, thread_cell};
 use crate::registry::Registry;
-use crate::seat::{Grant, Place};
+use crate::seat::{Grant, Place, with_place};
 use crate::stand_in::Plea;
 use crate::worker::{Worker, wait_for_core, without_core};
 use std::cell::Cell;
@@ -13,29 +13,22 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr;
 
 thread_cell! {
-    /// The pool whose thread this is, from its start to the destructors of its thread-locals.
-    static MEMBER: *const Registry = ptr::null();
+    /// The number of the pool whose thread this is, from its start to the destructors of its thread-locals, which the pool itself
+    /// may not live to see. 0 is none.
+    static MEMBER: u64 = 0;
 }
 
 /// Whether this thread is one of the pool's own, or works for it as a guest.
 pub fn works_for(registry: &Registry) -> bool {
-    ptr::eq(MEMBER.with(Cell::get), registry) || Worker::current_in(registry).is_some()
+    MEMBER.with(Cell::get) == registry.number || Worker::current_in(registry).is_some()
 }
 
 /// What a pool's thread does: sleeps on its place until it is granted a core, works while it has one.
 pub fn run_thread(registry: Arc<Registry>, place: Place, mut core: Option<usize>, index: usize) {
-    MEMBER.with(|member| member.set(Arc::as_ptr(&registry)));
+    MEMBER.with(|member| member.set(registry.number));
     if let Some(hook) = registry.options.on_thread_start.as_deref() {
-        // A thread that was started for work counts as searching, which it does not do while it is in the hook.
-        if core.is_some() {
-            registry.found_work();
-        }
-        call_hook(&registry, hook, index);
-        if core.is_some() {
-            if !seeded(Flaw::HookCountedOut) {
-                registry.sleep.search_again();
-            }
-        } else {
+        registry.uncounted(core.is_some(), || call_hook(&registry, hook, index));
+        if core.is_none() {
             registry.sleep.stand_by_at_first(place.seat());
             registry.after_release(false);
         }
@@ -121,10 +114,12 @@ where
     match Region::begin(registry) {
         Some(_region) => inject(registry, false, body),
         // The pool has ended: there is no thread with the stack that was asked for.
-        None => without_core(|place| {
+        None => without_core(|| {
             let sleep = &registry.sleep;
-            let core = sleep.take_or_call(place.seat()).unwrap_or_else(|| {
-                wait_for_core(place, CALLER_STARVED_AFTER, Tick::now(), || sleep.borrow_for_call(place.seat()))
+            let core = with_place(|place| {
+                sleep.take_or_call(place.seat()).unwrap_or_else(|| {
+                    wait_for_core(place, CALLER_STARVED_AFTER, Tick::now(), || sleep.borrow_for_call(place.seat()))
+                })
             });
             Worker::enter(registry, core, body)
         }),
@@ -173,8 +168,8 @@ where
     let Standing::Unmoored(ticket) = shared.ticket() else { unreachable!("made just now") };
     let ticket = Held(ticket);
     registry.inject(entry);
-    without_core(|place| {
-        let mine = claim_or_wait(registry, guest, &shared.latch, &ticket, place);
+    without_core(|| {
+        let mine = with_place(|place| claim_or_wait(registry, guest, &shared.latch, &ticket, place));
         drop(ticket);
         // SAFETY: claimed or done, so nobody else looks at it.
         unsafe { job.fork().retire() };

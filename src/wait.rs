@@ -194,24 +194,26 @@ pub fn wait_until(latch: &Latch, deadline: Instant) -> bool {
     if latch.verdict().is_some() || deadline <= now() {
         return latch.verdict().is_some();
     }
-    without_core(|place| {
-        let waiter = Waiter::new(Arc::clone(place.seat()));
-        if latch.announce(&waiter).is_err() {
-            return true;
-        }
-        let mut waits = true;
-        while waiter.verdict().is_none() {
-            let left = deadline.saturating_duration_since(now());
-            if !left.is_zero() {
-                place.park_timeout(left);
-            } else if waits && latch.retract(&waiter) {
-                return false;
-            } else {
-                // Set at the last moment: the verdict is on its way.
-                waits = false;
-                place.park();
+    without_core(|| {
+        with_place(|place| {
+            let waiter = Waiter::new(Arc::clone(place.seat()));
+            if latch.announce(&waiter).is_err() {
+                return true;
             }
-        }
-        true
+            let mut waits = true;
+            while waiter.verdict().is_none() {
+                let left = deadline.saturating_duration_since(now());
+                if !left.is_zero() {
+                    place.park_timeout(left);
+                } else if waits && latch.retract(&waiter) {
+                    return false;
+                } else {
+                    // Set at the last moment: the verdict is on its way.
+                    waits = false;
+                    place.park();
+                }
+            }
+            true
+        })
     })
 }

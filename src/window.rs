@@ -3,7 +3,7 @@
 use crate::cancel::Limit;
 use crate::primitive::{Arc, Flaw, Mutex, Tick, WAIT_ROUNDS, back_off, now, seeded};
 use crate::registry::Registry;
-use crate::seat::Seat;
+use crate::seat::{Place, Seat, with_place};
 use crate::stand_in::{LAST_RESORT, Plea, StandIn};
 use crate::worker::without_core;
 use std::any::Any;
@@ -233,36 +233,38 @@ impl<T, R> Window<T, R> {
             }
             back_off(round);
         }
-        without_core(|place| {
-            // Tasks of a pool with stacks of a size are its threads' to run.
-            let open = pool.filter(|registry| registry.options.stack_size.is_none());
-            let mut stand_in = open.map(|registry| StandIn::enter(registry, place));
-            let (since, mut plea) = (Tick::now(), Plea::new());
-            loop {
-                let unbegun = {
-                    let mut state = self.state.lock();
-                    if self.is_due(&state) || limit.reached().is_some() {
-                        state.consumer = None;
-                        return;
-                    }
-                    state.consumer = Some(Arc::clone(place.seat()));
-                    state.is_unbegun(self.ordered)
-                };
-                match next_look(limit, unbegun.then_some(plea.patience())) {
-                    None => place.park(),
-                    Some(time) => place.park_timeout(time),
+        without_core(|| with_place(|place| self.park(limit, pool, place)));
+    }
+
+    fn park(&self, limit: &Limit, pool: Option<&Registry>, place: &Place) {
+        // Tasks of a pool with stacks of a size are its threads' to run.
+        let open = pool.filter(|registry| registry.options.stack_size.is_none());
+        let mut stand_in = open.map(|registry| StandIn::enter(registry, place));
+        let (since, mut plea) = (Tick::now(), Plea::new());
+        loop {
+            let unbegun = {
+                let mut state = self.state.lock();
+                if self.is_due(&state) || limit.reached().is_some() {
+                    state.consumer = None;
+                    return;
                 }
-                let core = stand_in.as_mut().and_then(|stand_in| stand_in.take_core(false));
-                if let (Some(registry), Some(core)) = (pool, core) {
-                    registry.give_back(core);
-                }
-                if core.is_some() || !Tick::now().within(since, LAST_RESORT) {
-                    self.starve();
-                } else if let Some(registry) = pool.filter(|_| unbegun) {
-                    plea.make(registry);
-                }
+                state.consumer = Some(Arc::clone(place.seat()));
+                state.is_unbegun(self.ordered)
+            };
+            match next_look(limit, unbegun.then_some(plea.patience())) {
+                None => place.park(),
+                Some(time) => place.park_timeout(time),
             }
-        });
+            let core = stand_in.as_mut().and_then(|stand_in| stand_in.take_core(false));
+            if let (Some(registry), Some(core)) = (pool, core) {
+                registry.give_back(core);
+            }
+            if core.is_some() || !Tick::now().within(since, LAST_RESORT) {
+                self.starve();
+            } else if let Some(registry) = pool.filter(|_| unbegun) {
+                plea.make(registry);
+            }
+        }
     }
 
     /// The consumer has waited in vain for an item to be begun, if that is what it waits for.

@@ -48,7 +48,10 @@ impl<'a> With<'a> {
     {
         let mut held = source.hold();
         let whole = S::whole(&mut held);
-        self.in_pool(|worker| map_on::<true, _, _, _, _>(worker, whole, Some(&self.options), &f))
+        let mapped = self.in_pool(|worker| map_on::<true, _, _, _, _>(worker, whole, Some(&self.options), &f));
+        // As in `or_identity`: what it owns may panic.
+        drop(f);
+        mapped
     }
 
     /// As [`Pool::map`](crate::Pool::map).
@@ -67,7 +70,9 @@ impl<'a> With<'a> {
         F: Fn(<S as private::Source>::Item) -> R + Sync,
         R: Send,
     {
-        match self.map_careful(source, |item| Ok::<R, Infallible>(f(item))) {
+        let mapped = self.map_careful(source, |item| Ok::<R, Infallible>(f(item)));
+        drop(f);
+        match mapped {
             Ok(results) => Ok(results),
             Err(Stopped::Failed(never)) => match never {},
             Err(Stopped::Cancelled(cancelled)) => Err(with_gaps(cancelled)),
@@ -175,6 +180,7 @@ impl<'a> With<'a> {
         let whole = S::whole(&mut held);
         let reduced =
             self.in_pool(|worker| reduce_on::<true, _, _, _, _>(worker, whole, Some(&self.options), &map, &reduce));
+        drop((map, reduce));
         match reduced {
             Ok(result) => Ok(or_identity(result, identity)),
             Err(cancelled) => Err(cancelled.map(|result| or_identity(result, identity))),

@@ -358,14 +358,18 @@ impl Drop for Settle<'_> {
 
 /// Runs `blocking` without a core: the cores that this thread holds, in whichever pools, go to others meanwhile. Does just
 /// that on a thread that belongs to no pool.
-pub fn without_core<R>(blocking: impl FnOnce(&Place) -> R) -> R {
-    with_place(|place| without_core_at(place, || blocking(place)))
+pub fn without_core<R>(blocking: impl FnOnce() -> R) -> R {
+    give_all_and_settle(None, blocking)
 }
 
 /// The same for a thread that is known at that place.
 pub fn without_core_at<R>(place: &Place, blocking: impl FnOnce() -> R) -> R {
+    give_all_and_settle(Some(place), blocking)
+}
+
+fn give_all_and_settle<R>(place: Option<&Place>, blocking: impl FnOnce() -> R) -> R {
     let all = if seeded(Flaw::OuterCoresKept) { 1 } else { usize::MAX };
-    let _settle = Settle::new(Some(place));
+    let _settle = Settle::new(place);
     Entry::workers().take(all).for_each(Worker::give_core);
     blocking()
 }

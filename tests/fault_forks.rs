@@ -8,6 +8,7 @@ use common::forked::{End, at_cores_alone, end_child, fork_and_go_on, forked, for
 use common::{Gate, assert_sound, spin_until};
 use purloin::sync::{Mutex, waiting};
 use purloin::{CancelToken, Options, Pool};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -247,5 +248,39 @@ fn who_waits_in_the_parent_is_not_known_in_the_child() {
             assert_eq!(waiting().threads().len(), 1);
             drop(guard);
         });
+    });
+}
+
+/// An item of a stream forks the process. The child finishes that item, and begins no other one: its results are the parent's.
+#[test]
+fn an_item_forks() {
+    static IN_CHILD: AtomicUsize = AtomicUsize::new(0);
+    static ENDED: std::sync::Mutex<Option<End>> = std::sync::Mutex::new(None);
+    at_cores_alone("an_item_forks", |pool| {
+        let parent = std::process::id();
+        for ordered in [true, false] {
+            let item = |n: i32| {
+                if IN_CHILD.load(Ordering::Relaxed) > 0 {
+                    end_child(Err(Box::new("another item is begun in the child")));
+                }
+                if n == 3 {
+                    match fork_and_go_on() {
+                        None => IN_CHILD.store(1, Ordering::Relaxed),
+                        end => *ENDED.lock().expect("no panic") = end,
+                    }
+                }
+                n
+            };
+            let sum = catch_unwind(AssertUnwindSafe(|| {
+                if ordered { pool.imap(0..100, item) } else { pool.imap_unordered(0..100, item) }.sum::<i32>()
+            }));
+            if std::process::id() != parent {
+                end_child(sum.map(drop));
+            }
+            assert_eq!(sum.expect("no panic in the parent"), 4_950);
+            // Of a thread of the pool the child is that thread alone, and ends with it; or the consumer says why.
+            let end = ENDED.lock().expect("no panic").take();
+            assert!(matches!(end, Some(End::Done | End::SaysWhy)), "{end:?}, ordered: {ordered}");
+        }
     });
 }

@@ -271,6 +271,77 @@ fn terminating_leaves_regions_alone() {
     }
 }
 
+/// What a cancelled task drops may wait for a region that was queued before it.
+#[test]
+fn terminating_hides_no_region() {
+    struct Waits([Arc<Gate>; 2]);
+    impl Drop for Waits {
+        fn drop(&mut self) {
+            let [begun, done] = &self.0;
+            begun.open();
+            done.pass();
+        }
+    }
+    for cores in CORES {
+        for _ in 0..10 {
+            let pool = Pool::builder().cores(cores).stack_size(1 << 20).build().expect("a pool");
+            watched(LONG, Some(&pool), || {
+                let (gate, _) = occupy(&pool);
+                let [dropping, done]: [Arc<Gate>; 2] = Default::default();
+                thread::scope(|scope| {
+                    let caller = scope.spawn(|| pool.install(|| done.open()));
+                    // So that the region is most likely in front, where it matters.
+                    thread::sleep(Duration::from_millis(5));
+                    let waits = Waits([Arc::clone(&dropping), Arc::clone(&done)]);
+                    drop(pool.spawn(move || drop(waits)));
+                    let end = scope.spawn(|| pool.terminate());
+                    dropping.pass();
+                    gate.open();
+                    caller.join().expect("no panic");
+                    end.join().expect("no panic");
+                });
+            });
+            within(LONG, || drop(pool));
+        }
+    }
+}
+
+/// Nor is a queued task run by who joins it afterwards: from outside, or inside as the task that has terminated the pool.
+#[test]
+fn who_joins_a_terminated_task_does_not_run_it() {
+    let pool = Pool::new(1).expect("a pool");
+    watched(LONG, Some(&pool), || {
+        let (gate, blockers) = occupy(&pool);
+        let (begun, go) = (Arc::new(Gate::new()), Arc::new(Gate::new()));
+        let (tell, wait, inner) = (Arc::clone(&begun), Arc::clone(&go), pool.clone());
+        let ran = Arc::new(AtomicUsize::new(0));
+        let counted = |ran: &Arc<AtomicUsize>| {
+            let ran = Arc::clone(ran);
+            move || ran.fetch_add(1, Ordering::Relaxed)
+        };
+        let (sender, receiver) = std::sync::mpsc::channel::<purloin::JoinHandle<usize>>();
+        let outer = pool.spawn(move || {
+            tell.open();
+            wait.pass();
+            inner.terminate();
+            receiver.recv().expect("it is sent").join().is_err()
+        });
+        let tasks: Vec<_> = (0..32).map(|_| pool.spawn(counted(&ran))).collect();
+        // With the outer task some of those move on to the core's own end.
+        gate.open();
+        blockers.into_iter().for_each(|task| task.join().expect("no panic"));
+        begun.pass();
+        let mut tasks = tasks.into_iter();
+        sender.send(tasks.next().expect("one of them")).expect("it is awaited");
+        pool.terminate();
+        assert!(tasks.all(|task| matches!(task.join(), Err(purloin::JoinError::Cancelled))));
+        go.open();
+        assert!(outer.join().expect("no panic"));
+        assert_eq!(ran.load(Ordering::Relaxed), 0);
+    });
+    within(LONG, || drop(pool));
+}
+
 /// A scope's tasks belong to the scope: they run even if the pool is terminated while the offer of them is queued, all
 /// cores being busy, and the thread that waits for the scope has parked.
 #[test]

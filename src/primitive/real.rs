@@ -300,6 +300,11 @@ impl<T> Injector<T> {
         self.0.steal().into()
     }
 
+    /// How many there seem to be.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Takes the oldest element, and moves a few that follow it to `deque`, from which they come in the same order.
     pub fn steal_some(&self, deque: &Deque<T>) -> Steal<T> {
         self.0.steal_batch_with_limit_and_pop(&deque.0, INJECTED_AT_ONCE).into()

@@ -365,6 +365,12 @@ impl<T: Copy> Injector<T> {
         }
     }
 
+    /// How many items there seem to be. crossbeam looks at `tail` once more, until it stands still.
+    pub fn len(&self) -> usize {
+        let tail = self.tail.load(SeqCst);
+        tail.saturating_sub(self.head.load(SeqCst))
+    }
+
     /// Takes the oldest element; crossbeam's may move some that follow it to `deque`, as if stolen one by one.
     pub fn steal_some(&self, _deque: &Deque<T>) -> Steal<T> {
         self.steal()

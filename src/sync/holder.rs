@@ -149,10 +149,11 @@ pub struct Wish<'a> {
 #[cold]
 #[track_caller]
 pub fn acquire(wish: &Wish<'_>, step: &mut dyn FnMut(Step) -> bool) -> bool {
-    if looks(step) {
+    let late = || wish.deadline.is_some_and(|deadline| deadline <= now());
+    if looks(step, late) {
         return true;
     }
-    if wish.deadline.is_some_and(|deadline| deadline <= now()) {
+    if late() {
         return false;
     }
     let taken = with_place(|place| -> Result<bool, Deadlock> {
@@ -185,7 +186,8 @@ pub fn acquire(wish: &Wish<'_>, step: &mut dyn FnMut(Step) -> bool) -> bool {
             if let Some(taken) = taken? {
                 return Ok(taken);
             }
-            if looks(step) {
+            // Without a deadline: see above.
+            if looks(step, || false) {
                 return Ok(true);
             }
             yields = false;
@@ -198,10 +200,16 @@ pub fn acquire(wish: &Wish<'_>, step: &mut dyn FnMut(Step) -> bool) -> bool {
     }
 }
 
-/// Looks whether the lock becomes free within about the time that giving up a core takes.
-fn looks(step: &mut dyn FnMut(Step) -> bool) -> bool {
-    (0..lock_rounds()).any(|round| {
+/// Looks whether the lock becomes free within about the time that giving up a core takes, unless it is `late` before.
+fn looks(step: &mut dyn FnMut(Step) -> bool, late: impl Fn() -> bool) -> bool {
+    for round in 0..lock_rounds() {
         pause_for_lock(round);
-        step(Step::Try)
-    })
+        if step(Step::Try) {
+            return true;
+        }
+        if late() {
+            break;
+        }
+    }
+    false
 }

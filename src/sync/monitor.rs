@@ -227,7 +227,8 @@ impl<T> Monitor<T> {
             with_place(|place| {
                 let call = visit.line_up(place, &mut number);
                 drop(visit);
-                if !wait(place, &call, deadline, what) {
+                // An answer may come before each look at the clock, so it is looked at here as well.
+                if !wait(place, &call, deadline, what) || deadline.is_some_and(|deadline| deadline <= now()) {
                     expired = Some(call);
                 }
             });
@@ -255,7 +256,12 @@ impl<T: fmt::Debug> fmt::Debug for Monitor<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut output = f.debug_struct("Monitor");
         match self.inside.try_lock() {
-            Some(inside) => output.field("state", &inside.state).field("waiting", &inside.line.len()),
+            Some(inside) => {
+                // A thread that comes meanwhile, and gives up, has left it to this one to call the next.
+                let mut visit = Visit { guard: Some(inside), changed: false };
+                let inside = visit.inside();
+                output.field("state", &inside.state).field("waiting", &inside.line.len())
+            }
             None => output.field("state", &format_args!("<locked>")),
         };
         output.finish()

@@ -4,7 +4,7 @@ use super::closed::Closed;
 use super::line::{Line, What, deadline, hope_for, wait};
 use super::queue_error::{PopTimeoutError, PushError, PushTimeoutError, TooManyDone, TryPopError, TryPushError};
 use super::segments::{Refusal, Segments};
-use crate::primitive::{Flaw, Mutex, block_rounds, const_in_library, seeded};
+use crate::primitive::{Flaw, Mutex, block_rounds, const_in_library, now, seeded};
 use crate::seat::with_place;
 use std::fmt;
 use std::iter::FusedIterator;
@@ -414,6 +414,8 @@ impl<T> Queue<T> {
                 // What is there for the taking soon is worth a short spin.
                 hope_for(|| self.is_promising(side));
                 if !mem::take(&mut refused_now) {
+                    // Others may take what this thread was called for, again and again.
+                    late |= deadline.is_some_and(|deadline| deadline <= now());
                     match attempt() {
                         Err(Refusal::NotNow) if !late => {}
                         result => return result,

@@ -4,7 +4,8 @@ use super::{CLAIMED, DONE, ENTRY, HANDLE, Head, Home, THIEF_SHIFT, Table};
 use crate::error::JoinError;
 use crate::latch::Waiter;
 use crate::primitive::{Arc, CALLER_STARVED_AFTER, Ordering, Tick, fork_generation};
-use crate::registry::{find, forked};
+use crate::registry::{Registry, find, forked};
+use crate::seat::{Place, with_place};
 use crate::stand_in::{Plea, StandIn};
 use crate::wait::{Awaited, Thief, wait_until};
 use crate::worker::{Worker, without_core};
@@ -78,8 +79,9 @@ impl<T: Send, H: Home> Handle<T, H> {
     fn run_or_wait(&self, worker: &Worker) {
         let head = self.head();
         if head.take_claim(worker.core_index()) {
+            let end = if head.home.is_terminated() { self.table.cancel } else { self.table.run };
             // SAFETY: claimed just now.
-            let entry_gone = unsafe { (self.table.run)(self.task.cast()) };
+            let entry_gone = unsafe { end(self.task.cast()) };
             // Else the entry's holder says so, when it comes upon it: whatever a scope's queue holds is part of the scope.
             if entry_gone {
                 head.home.ended();
@@ -112,44 +114,56 @@ impl<T: Send, H: Home> Handle<T, H> {
         if self.fork_generation != fork_generation() {
             forked();
         }
-        without_core(|place| {
-            let waiter = Waiter::new(Arc::clone(place.seat()));
-            if self.head().latch.announce(&waiter).is_err() {
-                return;
-            }
-            // A pool that is gone has run or cancelled the task. Tasks of a pool with stacks of a size need its threads.
+        without_core(|| {
+            // A pool that is gone has run or cancelled the task.
             let registry = find(self.pool);
-            let (registry, stacks) = match registry.as_deref() {
-                Some(registry) if registry.options.stack_size.is_some() => (None, Some(registry)),
-                other => (other, None),
-            };
-            let mut stand_in = registry.map(|registry| StandIn::enter(registry, place));
-            let (since, mut plea) = (Tick::now(), Plea::new());
-            while waiter.verdict().is_none() {
-                // Relaxed: a hint. A task that somebody has begun needs no second thread.
-                let is_begun = || self.head().state.load(Ordering::Relaxed) & CLAIMED != 0;
-                if is_begun() {
-                    place.park();
-                } else if stacks.is_some() {
-                    place.park_timeout(plea.patience());
-                } else if stand_in.as_ref().is_some_and(StandIn::waits) {
-                    place.park_timeout(CALLER_STARVED_AFTER);
-                } else {
-                    place.park();
-                }
-                if let Some(registry) = stacks.filter(|_| !is_begun()) {
-                    plea.make(registry);
-                }
-                // Whoever has the cores may be waiting for something that this thread holds.
-                let starves = || !is_begun() && !Tick::now().within(since, CALLER_STARVED_AFTER);
-                let Some(core) = stand_in.as_mut().and_then(|stand_in| stand_in.take_core(starves())) else { continue };
-                let Some(registry) = registry else { continue };
-                if !is_begun() && self.head().latch.retract(&waiter) {
-                    return Worker::enter(registry, core, |worker| self.run_or_wait(worker));
-                }
-                registry.give_back(core);
+            let core = with_place(|place| self.park_at(place, registry.as_deref()));
+            if let (Some(registry), Some(core)) = (registry.as_deref(), core) {
+                // As part of what it belongs to, under whose limits it is.
+                let run = |worker: &Worker| worker.under(&self.head().lineage, || self.run_or_wait(worker));
+                Worker::enter(registry, core, run);
             }
         });
+    }
+
+    /// Waits until the task is done, or until this thread has a core of the pool's, with which it is to run or wait for the task.
+    fn park_at(&self, place: &Place, registry: Option<&Registry>) -> Option<usize> {
+        let waiter = Waiter::new(Arc::clone(place.seat()));
+        if self.head().latch.announce(&waiter).is_err() {
+            return None;
+        }
+        // Tasks of a pool with stacks of a size need its threads.
+        let (registry, stacks) = match registry {
+            Some(registry) if registry.options.stack_size.is_some() => (None, Some(registry)),
+            other => (other, None),
+        };
+        let mut stand_in = registry.map(|registry| StandIn::enter(registry, place));
+        let (since, mut plea) = (Tick::now(), Plea::new());
+        while waiter.verdict().is_none() {
+            // Relaxed: a hint. A task that somebody has begun needs no second thread.
+            let is_begun = || self.head().state.load(Ordering::Relaxed) & CLAIMED != 0;
+            if is_begun() {
+                place.park();
+            } else if stacks.is_some() {
+                place.park_timeout(plea.patience());
+            } else if stand_in.as_ref().is_some_and(StandIn::waits) {
+                place.park_timeout(CALLER_STARVED_AFTER);
+            } else {
+                place.park();
+            }
+            if let Some(registry) = stacks.filter(|_| !is_begun()) {
+                plea.make(registry);
+            }
+            // Whoever has the cores may be waiting for something that this thread holds.
+            let starves = || !is_begun() && !Tick::now().within(since, CALLER_STARVED_AFTER);
+            let Some(core) = stand_in.as_mut().and_then(|stand_in| stand_in.take_core(starves())) else { continue };
+            let Some(registry) = registry else { continue };
+            if !is_begun() && self.head().latch.retract(&waiter) {
+                return Some(core);
+            }
+            registry.give_back(core);
+        }
+        None
     }
 }
 

@@ -91,6 +91,8 @@ struct Task<F, T, H> {
 struct Table {
     /// Runs a task that is claimed; tells whether its entry is gone.
     run: unsafe fn(NonNull<()>) -> bool,
+    /// Drops it unrun instead.
+    cancel: unsafe fn(NonNull<()>) -> bool,
     /// Moves the result, a `Result<T, JoinError>`, to where the second pointer points.
     take: unsafe fn(NonNull<()>, *mut ()),
     free: unsafe fn(NonNull<()>),
@@ -129,7 +131,8 @@ where
     H: Home,
 {
     const KIND: Kind = Kind { run: Self::run_entry, help: requeue, unmoor: same, cancel: Self::cancel_entry };
-    const TABLE: Table = Table { run: Self::run_claimed, take: Self::take, free: Self::free };
+    const TABLE: Table =
+        Table { run: Self::run_claimed, cancel: Self::cancel_claimed, take: Self::take, free: Self::free };
 
     /// Takes the right to run it on that core, if nobody has.
     fn claim(&self, core: usize) -> bool {
@@ -202,13 +205,8 @@ where
         // SAFETY: alive by the entry's count.
         let task = unsafe { this.cast::<Self>().as_ref() };
         if task.claim(0) {
-            // SAFETY: claimed just now.
-            let closure = unsafe { task.replace(Body::Cancelled) };
-            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(closure))) {
-                task.head.home.panicked(payload);
-            }
-            // SAFETY: claimed by us, and the outcome is in place.
-            unsafe { task.finish() };
+            // SAFETY: claimed just now, and alive by the entry's count.
+            unsafe { Self::cancel_claimed(this) };
         }
         // SAFETY: the entry's count, used up here.
         let _ = unsafe { Self::release_entry(this) };
@@ -245,6 +243,23 @@ where
         };
         // SAFETY: claimed by the caller. Nothing is in place, so nothing is dropped.
         std::mem::forget(unsafe { task.replace(outcome) });
+        // SAFETY: claimed by the caller, and the outcome is in place.
+        unsafe { task.finish() }
+    }
+
+    /// Drops it unrun.
+    ///
+    /// # Safety
+    ///
+    /// As for `run_claimed`.
+    unsafe fn cancel_claimed(this: NonNull<()>) -> bool {
+        // SAFETY: alive by the caller's count.
+        let task = unsafe { this.cast::<Self>().as_ref() };
+        // SAFETY: claimed by the caller.
+        let closure = unsafe { task.replace(Body::Cancelled) };
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(closure))) {
+            task.head.home.panicked(payload);
+        }
         // SAFETY: claimed by the caller, and the outcome is in place.
         unsafe { task.finish() }
     }

@@ -52,6 +52,51 @@ fn in_loops_that_fail() {
             assert_eq!(text, "the bomb");
             bombs.all_gone(99);
         }
+        // Nor is the error lost.
+        let error = bombs.value(false);
+        let fail = Mutex::new(Some(error));
+        let text = panic_text_of(|| {
+            pool.try_map(0..2, |n| if n == 1 { Err(fail.lock().take()) } else { Ok(bombs.value(true)) }).is_ok()
+        });
+        assert_eq!(text, "the bomb");
+        bombs.all_gone(2);
+        assert_sound(pool);
+    });
+}
+
+/// What a closure owns is dropped when the results are there.
+#[test]
+fn in_closures_of_loops() {
+    at_cores(|pool| {
+        let bombs = Arsenal::default();
+        let with = || pool.with(Options::new());
+        let calls: [(&str, &dyn Fn()); 5] = [
+            ("map", &|| {
+                let (bomb, arsenal) = (bombs.value(true), &bombs);
+                drop(pool.map(0..100, move |_| (&raw const bomb, arsenal.value(false)).1));
+            }),
+            ("try_map", &|| {
+                let (bomb, arsenal) = (bombs.value(true), &bombs);
+                drop(pool.try_map(0..100, move |_| Ok::<_, ()>((&raw const bomb, arsenal.value(false)).1)));
+            }),
+            ("with map", &|| {
+                let (bomb, arsenal) = (bombs.value(true), &bombs);
+                drop(with().map(0..100, move |_| (&raw const bomb, arsenal.value(false)).1));
+            }),
+            ("with try_map", &|| {
+                let (bomb, arsenal) = (bombs.value(true), &bombs);
+                drop(with().try_map(0..100, move |_| Ok::<_, ()>((&raw const bomb, arsenal.value(false)).1)));
+            }),
+            ("map_reduce", &|| {
+                let (bomb, arsenal) = (bombs.value(true), &bombs);
+                let map = move |_| (&raw const bomb, arsenal.value(false)).1;
+                drop(pool.map_reduce(0..99, map, bombs.value(false), |a, _| a));
+            }),
+        ];
+        for (name, call) in calls {
+            assert_eq!((name, &*panic_text_of(call)), (name, "the bomb"));
+            bombs.all_gone(101);
+        }
         assert_sound(pool);
     });
 }

@@ -6,6 +6,7 @@ use purloin::sync::{
     Barrier, Condvar, Event, Latch, Monitor, Mutex, OnceLock, Queue, RwLock, Semaphore, Waiting, waiting,
 };
 use purloin::{CancelToken, JoinThreadsError, Options, Pool, Why};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,9 @@ const LONGEST: [Duration; 5] = [
     Duration::from_secs(u32::MAX as u64 + 1),
     Duration::from_nanos(u64::MAX),
 ];
+
+/// Soon over.
+const SOON: Duration = Duration::from_millis(1);
 
 /// What never comes is not waited for when there is no time.
 #[test]
@@ -201,5 +205,37 @@ fn watchdogs() {
             crate::common::assert_sound(&pool);
             drop(pool);
         }
+    });
+}
+
+/// A time-out ends a wait in which the thread is called again and again, and each time finds that others were quicker.
+#[test]
+fn called_in_vain() {
+    at_cores(|pool| {
+        let over = AtomicBool::new(false);
+        let (monitor, queue, full) = (Monitor::new(0u64), Queue::unbounded(), Queue::bounded(1));
+        full.push(0).expect("open");
+        let busy = |f: &(dyn Fn() + Sync)| {
+            while !over.load(Ordering::Relaxed) {
+                f();
+            }
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(|| busy(&|| monitor.with(|mut n| *n += 1)));
+            scope.spawn(|| busy(&|| queue.push(0).expect("open")));
+            scope.spawn(|| busy(&|| _ = queue.try_pop()));
+            scope.spawn(|| busy(&|| _ = full.try_pop()));
+            scope.spawn(|| busy(&|| _ = full.try_push(0)));
+            let wait = || {
+                for _ in 0..4 {
+                    assert_eq!(monitor.wait_until_for(|_| None::<()>, SOON), None);
+                    let _ = queue.pop_timeout(SOON);
+                    let _ = full.push_timeout(0, SOON);
+                }
+            };
+            wait();
+            pool.install(wait);
+            over.store(true, Ordering::Relaxed);
+        });
     });
 }

@@ -138,3 +138,87 @@ fn no_thread_is_started_while_others_start() {
         within(LONG, || drop(pool));
     }
 }
+
+/// A thread that waits for an item stands by for a core of the item's pool, and starts a thread for it, whose name is made in another
+/// pool: what it is granted there is not taken for a core of that one.
+#[test]
+fn a_name_from_another_pool() {
+    for round in 0..5 {
+        note(format!("in round {round}"));
+        within(LONG, || {
+            let names = Pool::new(1).expect("a pool");
+            let name = {
+                let names = names.clone();
+                move |index| if index == 0 { String::new() } else { names.install(|| format!("named-{index}")) }
+            };
+            let pool = Pool::builder().cores(1).max_threads(2).thread_name(name).build().expect("a pool");
+            let go = Arc::new(Gate::new());
+            // Nobody has a core to spare, neither for the items nor for the name.
+            let blockers = [&pool, &names].map(|pool| {
+                let (go, begun) = (Arc::clone(&go), Arc::new(Gate::new()));
+                let told = Arc::clone(&begun);
+                let task = pool.spawn(move || {
+                    told.open();
+                    go.pass();
+                });
+                begun.pass();
+                task
+            });
+            thread::scope(|scope| {
+                let consumers: Vec<_> = (0..2).map(|_| scope.spawn(|| pool.imap(0..1, |n| n).next())).collect();
+                assert!(consumers.into_iter().all(|consumer| consumer.join().expect("no panic") == Some(0)));
+            });
+            go.open();
+            blockers.into_iter().for_each(|task| task.join().expect("no panic"));
+            for pool in [pool, names] {
+                assert_eq!(pool.map(0..1_000, |n| n).len(), 1_000);
+                pool.close();
+                assert_eq!(pool.join_threads(None), Ok(()));
+            }
+        });
+    }
+}
+
+/// A thread whose name is still being made does not count as one that will come for work.
+#[test]
+fn a_slow_name_holds_up_nobody() {
+    let go = Arc::new(Gate::new());
+    let (wait, naming) = (Arc::clone(&go), Arc::new(Gate::new()));
+    let told = Arc::clone(&naming);
+    let name = move |index| {
+        if index >= 2 {
+            told.open();
+            wait.pass();
+        }
+        format!("slow-{index}")
+    };
+    let pool = Pool::builder().cores(2).thread_name(name).build().expect("a pool");
+    watched(LONG, Some(&pool), || {
+        let gates: [Arc<Gate>; 2] = Default::default();
+        let begun: [Arc<Gate>; 2] = Default::default();
+        let [first, second] = [0, 1].map(|n| {
+            let (gate, begun, go) = (Arc::clone(&gates[n]), Arc::clone(&begun[n]), Arc::clone(&go));
+            pool.spawn(move || {
+                begun.open();
+                gate.pass();
+                if n == 0 {
+                    purloin::blocking(|| go.pass());
+                }
+            })
+        });
+        begun.iter().for_each(|begun| begun.pass());
+        let queued = pool.spawn(|| ());
+        // The first gives its core up, and starts a thread for what is queued.
+        gates[0].open();
+        naming.pass();
+        let parks = pool.stats().parks;
+        gates[1].open();
+        // The other thread runs that, and goes to sleep.
+        spin_until(|| second.is_finished() && queued.is_finished() && pool.stats().parks > parks);
+        let late = pool.spawn(|| ());
+        spin_until(|| late.is_finished());
+        go.open();
+        first.join().expect("no panic");
+    });
+    within(LONG, || drop(pool));
+}

@@ -360,3 +360,29 @@ fn stopped_in_the_queue() {
     });
     within(LONG, || drop(pool));
 }
+
+/// Who joins a scoped task from a thread that is none of the pool's, and is lent a core to run it, runs it under the limits that are
+/// its own.
+#[test]
+fn a_scoped_task_joined_from_outside() {
+    at_cores(|pool| {
+        let (token, begun) = (CancelToken::new(), crate::common::Gate::new());
+        let options = Options::new().token(&token);
+        let ended = pool.with(options).install(|| {
+            pool.scope(|s| {
+                let task = s.spawn(|| {
+                    begun.open();
+                    crate::common::spin_until(is_cancelled);
+                });
+                std::thread::scope(|outside| {
+                    outside.spawn(|| {
+                        begun.pass();
+                        token.cancel();
+                    });
+                    outside.spawn(|| task.join()).join()
+                })
+            })
+        });
+        assert!(matches!(ended, Ok(Ok(Ok(())))), "{ended:?}");
+    });
+}

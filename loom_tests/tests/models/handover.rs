@@ -22,7 +22,7 @@ use test_fork::test;
 
 /// Waits without a core.
 fn block(until: &Awaited) {
-    without_core(|_| until.wait());
+    without_core(|| until.wait());
 }
 
 /// No role.
@@ -237,8 +237,8 @@ fn blocked_within(main: usize, seen: Seen) {
                 settled();
                 done.give();
             }));
-            without_core(|_| {
-                without_core(|_| ());
+            without_core(|| {
+                without_core(|| ());
                 wait.wait();
             });
         });
@@ -401,7 +401,7 @@ fn crossing(main: usize, _: Seen) {
         role(move || {
             in_pool(&outer, |_| {
                 in_pool(&inner, |_| {
-                    without_core(|_| ());
+                    without_core(|| ());
                     in_pool(&outer, |_| ());
                 });
             });

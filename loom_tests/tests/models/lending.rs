@@ -40,7 +40,7 @@ fn back(main: usize, seen: Seen, awaited: bool) {
                         wait_for_it.wait();
                     }
                 }));
-                without_core(|_| wait.wait());
+                without_core(|| wait.wait());
                 seen[0].hit_if(core() == LENT);
                 seen[1].hit_if(core() == own);
                 back.give();

@@ -36,7 +36,7 @@ fn holder_without_core(main: usize, seen: Seen) {
                     *lock.lock() += 1;
                 }
             });
-            without_core(|_| wait.wait());
+            without_core(|| wait.wait());
             *guard += 1;
             drop(guard);
             seen[1].hit_if(!task.is_finished());

@@ -204,9 +204,9 @@ fn away(main: usize, seen: Seen) {
         let registry = Arc::clone(&registry);
         role(move || {
             Worker::enter(&registry, core, |worker| {
-                without_core(|_| wait.wait());
+                without_core(|| wait.wait());
                 let (done, wait) = signal();
-                join_on(worker, || without_core(|_| wait.wait()), || done.give());
+                join_on(worker, || without_core(|| wait.wait()), || done.give());
             });
             seen[0].hit();
         })
@@ -312,7 +312,7 @@ fn scope_and_terminate(main: usize, seen: Seen) {
                         settled();
                         done.give();
                     });
-                    without_core(|_| wait.wait());
+                    without_core(|| wait.wait());
                 });
             });
         })

@@ -194,7 +194,7 @@ fn blocked(main: usize, long: bool) -> (usize, u64) {
     let (on, over) = (ran.clone(), result.clone());
     let owner = role(move |worker| {
         let first = || {
-            without_core(|_| ());
+            without_core(|| ());
             if long {
                 // Others run now.
                 yield_now();
