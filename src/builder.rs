@@ -55,12 +55,28 @@ impl PoolBuilder {
 
     /// The number of cores, at most 4096; 0, the default, means as many as this process may use (affinity and cgroup quota
     /// counted).
+    ///
+    /// ```
+    /// use purloin::Pool;
+    ///
+    /// assert_eq!(Pool::builder().cores(3).build()?.cores(), 3);
+    /// assert!(Pool::builder().cores(5000).build().is_err());
+    /// # Ok::<(), purloin::BuildError>(())
+    /// ```
     pub fn cores(mut self, cores: usize) -> Self {
         self.options.cores = cores;
         self
     }
 
     /// The name of the thread of each index, counted from 0.
+    ///
+    /// ```
+    /// let (sender, receiver) = std::sync::mpsc::channel();
+    /// let pool = purloin::Pool::builder().cores(2).thread_name(|index| format!("crunch-{index}")).build()?;
+    /// pool.spawn(move || sender.send(std::thread::current().name().map(str::to_owned)));
+    /// assert!(receiver.recv()?.is_some_and(|name| name.starts_with("crunch-")));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn thread_name(mut self, name: impl Fn(usize) -> String + Send + Sync + 'static) -> Self {
         self.options.thread_name = Some(Box::new(name));
         self
@@ -69,6 +85,14 @@ impl PoolBuilder {
     /// The stack of each of the pool's threads, in bytes, instead of what [`std::thread`] gives a thread; the system may round
     /// it up. With it, a region of an outside caller runs on one of the pool's threads as long as there are any, since the
     /// caller's own stack may be smaller: the caller waits for one to wake up, and thread locals are that thread's.
+    ///
+    /// ```
+    /// use std::thread::current;
+    ///
+    /// let pool = purloin::Pool::builder().cores(1).stack_size(16 << 20).build()?;
+    /// assert_ne!(pool.install(|| current().id()), current().id());
+    /// # Ok::<(), purloin::BuildError>(())
+    /// ```
     pub fn stack_size(mut self, bytes: usize) -> Self {
         self.options.stack_size = Some(bytes);
         self
@@ -76,6 +100,16 @@ impl PoolBuilder {
 
     /// The most threads the pool may have, at least as many as cores and at most 65,536. More than the cores are started only while threads
     /// wait or block in the middle of something, so that others can use their cores. The default is the cores and 256.
+    ///
+    /// ```
+    /// use purloin::{Pool, sync::Barrier};
+    ///
+    /// let pool = Pool::builder().cores(1).max_threads(4).build()?;
+    /// let meeting = Barrier::new(3); // each task that waits there keeps a thread
+    /// pool.scope(|s| (0..3).for_each(|_| drop(s.spawn(|| meeting.wait().is_leader()))));
+    /// assert!(pool.stats().peak_threads <= 4);
+    /// # Ok::<(), purloin::BuildError>(())
+    /// ```
     pub fn max_threads(mut self, threads: usize) -> Self {
         self.max_threads = Some(threads);
         self
@@ -88,12 +122,35 @@ impl PoolBuilder {
     /// the like in it use the global pool. [`build`](PoolBuilder::build) does not wait for it, and a task may begin on one
     /// thread before another has been through it. No thread is started in place of one that is in its hook, so the hook must not
     /// wait for what only this pool's threads would do.
+    ///
+    /// ```
+    /// let (sender, receiver) = std::sync::mpsc::channel();
+    /// let hook = move |index| drop(sender.send(index));
+    /// drop(purloin::Pool::builder().cores(2).on_thread_start(hook).build()?);
+    /// let mut indices: Vec<usize> = receiver.try_iter().collect();
+    /// indices.sort_unstable();
+    /// assert_eq!(indices, [0, 1]);
+    /// # Ok::<(), purloin::BuildError>(())
+    /// ```
     pub fn on_thread_start(mut self, hook: impl Fn(usize) + Send + Sync + 'static) -> Self {
         self.options.on_thread_start = Some(Box::new(hook));
         self
     }
 
     /// Called by each thread of the pool as it ends, outside the pool as [`on_thread_start`](PoolBuilder::on_thread_start) is.
+    ///
+    /// ```
+    /// use std::sync::atomic::{AtomicUsize, Ordering};
+    ///
+    /// static ENDED: AtomicUsize = AtomicUsize::new(0);
+    /// let hook = |_| drop(ENDED.fetch_add(1, Ordering::Relaxed));
+    /// let pool = purloin::Pool::builder().cores(2).on_thread_exit(hook).build()?;
+    /// assert_eq!(ENDED.load(Ordering::Relaxed), 0);
+    /// pool.close();
+    /// pool.join_threads(None)?;
+    /// assert_eq!(ENDED.load(Ordering::Relaxed), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn on_thread_exit(mut self, hook: impl Fn(usize) + Send + Sync + 'static) -> Self {
         self.options.on_thread_exit = Some(Box::new(hook));
         self
@@ -105,6 +162,17 @@ impl PoolBuilder {
     ///
     /// It is called where that happens: as a rule on one of the pool's threads; for a task that had ended, by whoever drops the
     /// handle. A handle that outlives the pool has nobody to tell.
+    ///
+    /// ```
+    /// use std::any::Any;
+    ///
+    /// let (sender, receiver) = std::sync::mpsc::channel();
+    /// let hook = move |payload: Box<dyn Any + Send>| drop(sender.send(payload));
+    /// let pool = purloin::Pool::builder().cores(1).on_task_panic(hook).build()?;
+    /// drop(pool.spawn(|| std::panic::panic_any(7))); // detached: no handle tells of it
+    /// assert_eq!(receiver.recv()?.downcast_ref(), Some(&7));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn on_task_panic(mut self, hook: impl Fn(Box<dyn Any + Send>) + Send + Sync + 'static) -> Self {
         self.options.on_task_panic = Some(Box::new(hook));
         self

@@ -13,13 +13,16 @@ use std::time::Instant;
 /// A flag and no more: it does not order what one thread writes before `cancel` and another reads after `is_cancelled`.
 ///
 /// ```
-/// let server = purloin::CancelToken::new();
-/// let request = server.child();
-/// request.cancel();
-/// assert!(request.is_cancelled() && !server.is_cancelled());
-/// let request = server.child();
-/// server.cancel();
-/// assert!(request.is_cancelled());
+/// use purloin::{CancelToken, Options, Pool};
+///
+/// let (pool, token) = (Pool::new(2)?, CancelToken::new());
+/// let counted = pool.with(Options::new().token(&token)).for_each(0..u32::MAX, |n| {
+///     if n == 1000 {
+///         token.cancel();
+///     }
+/// });
+/// assert!(counted.is_err(), "it did not go through all of them");
+/// # Ok::<(), purloin::BuildError>(())
 /// ```
 #[derive(Debug, Clone)]
 pub struct CancelToken(Arc<Flag>);
@@ -53,18 +56,42 @@ impl CancelToken {
 
     /// A token that is cancelled with this one, or on its own. .NET's linked sources and tokio's child tokens are the
     /// model. The way from a token to the first of its line is walked at each look, so keep lines short.
+    ///
+    /// ```
+    /// let server = purloin::CancelToken::new();
+    /// let (one, other) = (server.child(), server.child());
+    /// one.cancel();
+    /// assert!(one.is_cancelled() && !other.is_cancelled() && !server.is_cancelled());
+    /// server.cancel();
+    /// assert!(other.is_cancelled());
+    /// ```
     #[must_use = "a child that nobody holds is gone"]
     pub fn child(&self) -> Self {
         CancelToken::below(Some(self.clone()))
     }
 
     /// Cancels this token and its children. Once is enough, and more does no harm.
+    ///
+    /// ```
+    /// let token = purloin::CancelToken::new();
+    /// let clone = token.clone();
+    /// std::thread::spawn(move || clone.cancel()).join().expect("no panic");
+    /// assert!(token.is_cancelled());
+    /// ```
     pub fn cancel(&self) {
         // Relaxed: the flag carries no data.
         self.0.cancelled.store(true, Ordering::Relaxed);
     }
 
     /// Whether this token, or one that it is a child of, was cancelled.
+    ///
+    /// ```
+    /// let token = purloin::CancelToken::new();
+    /// let seen = token.clone();
+    /// let looks = std::thread::spawn(move || (0u64..).find(|_| seen.is_cancelled()));
+    /// token.cancel();
+    /// assert!(looks.join().expect("no panic").is_some());
+    /// ```
     #[inline]
     pub fn is_cancelled(&self) -> bool {
         let mut token = Some(self);
@@ -85,6 +112,16 @@ impl Default for CancelToken {
 }
 
 /// Why an operation was stopped before its end.
+///
+/// ```
+/// use purloin::{Options, Pool, Why};
+/// use std::time::Instant;
+///
+/// let late = Pool::new(1)?.with(Options::new().deadline(Instant::now())).map(0..3, |n| n).unwrap_err();
+/// assert_eq!(late.why, Why::Deadline);
+/// assert_eq!(late.why.to_string(), "stopped at its deadline");
+/// # Ok::<(), purloin::BuildError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Why {

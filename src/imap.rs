@@ -27,6 +27,15 @@ const TURN: Duration = Duration::from_micros(100);
 ///
 /// Dropping it cancels what has not begun and does not wait for what has: [`is_cancelled`](crate::is_cancelled) tells
 /// those items.
+///
+/// ```
+/// let pool = purloin::Pool::new(2)?;
+/// let mut squares = pool.imap(1..=4, |n| n * n);
+/// assert_eq!(squares.next(), Some(1));
+/// assert_eq!(squares.size_hint(), (3, Some(3)));
+/// assert_eq!(squares.collect::<Vec<_>>(), [4, 9, 16]);
+/// # Ok::<(), purloin::BuildError>(())
+/// ```
 #[must_use = "it is lazy: nothing is read or begun before the first `next`"]
 pub struct Imap<I: Iterator, R> {
     items: I,
@@ -148,6 +157,17 @@ where
     ///
     /// The larger it is, the longer may single items take without holding up the others, and the more memory they and their
     /// results need. With 1, each result is delivered before the next item is read.
+    ///
+    /// ```
+    /// use std::cell::Cell;
+    ///
+    /// let (pool, read) = (purloin::Pool::new(2)?, Cell::new(0));
+    /// let items = (1..).inspect(|&n| read.set(n));
+    /// for n in pool.imap(items, |n: u32| n).buffer(1).take(5) {
+    ///     assert_eq!(read.get(), n); // none was read ahead
+    /// }
+    /// # Ok::<(), purloin::BuildError>(())
+    /// ```
     pub fn buffer(mut self, items: usize) -> Self {
         self.buffer = items.max(1);
         self
@@ -282,6 +302,18 @@ impl<I: Iterator, R> fmt::Debug for Imap<I, R> {
 ///
 /// There is no `Err` if all was delivered by then. After the last result that is known only once another read has found no
 /// more items, unless the iterator's `size_hint` says so.
+///
+/// ```
+/// use purloin::{CancelToken, Options, Pool};
+///
+/// let (pool, token) = (Pool::new(2)?, CancelToken::new());
+/// let mut results = pool.with(Options::new().token(&token)).imap(0.., |n: u32| n);
+/// assert_eq!(results.next().transpose()?, Some(0));
+/// token.cancel();
+/// let stopped = results.next().expect("the last one").unwrap_err();
+/// assert_eq!(stopped.finished, 1 + stopped.done.len());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 #[must_use = "it is lazy: nothing is read or begun before the first `next`"]
 pub struct LimitedImap<I: Iterator, R>(Option<Imap<I, R>>);
@@ -298,6 +330,15 @@ where
     R: Send + 'static,
 {
     /// As [`Imap::buffer`].
+    ///
+    /// ```
+    /// use purloin::{Options, Pool};
+    ///
+    /// let pool = Pool::new(2)?;
+    /// let squares = pool.with(Options::new()).imap(1.., |n: u32| n * n).buffer(1);
+    /// assert_eq!(squares.take(3).collect::<Result<Vec<_>, _>>()?, [1, 4, 9]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn buffer(self, items: usize) -> Self {
         LimitedImap(self.0.map(|imap| imap.buffer(items)))
     }

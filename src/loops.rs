@@ -12,7 +12,7 @@ impl Pool {
     /// The results of `f` for all items, in the items' order, whichever is done first.
     ///
     /// The loop runs where [`install`](Pool::install) would run it, on this thread as a rule, and is split when another core
-    /// wants work; there is no chunk size to choose.
+    /// wants work; there is no chunk size to choose. Tzannes et al. (2010) call that lazy splitting.
     ///
     /// # Panics
     ///

@@ -81,6 +81,12 @@ impl Pool {
     }
 
     /// A pool whose threads are named, sized or counted as you like.
+    ///
+    /// ```
+    /// let pool = purloin::Pool::builder().cores(2).thread_name(|index| format!("crunch-{index}")).build()?;
+    /// assert_eq!(pool.cores(), 2);
+    /// # Ok::<(), purloin::BuildError>(())
+    /// ```
     pub fn builder() -> PoolBuilder {
         PoolBuilder::new()
     }
@@ -142,7 +148,8 @@ impl Pool {
     /// `a` runs on this thread, if it works for the pool or a core is idle; else where [`install`](Pool::install) would run it.
     /// `b` runs after it on the same thread, unless another core has taken it. Cores without work ask for what is pending; the
     /// thread answers when it next forks, or comes back to a fork. A thread that waits for `b` helps with `b`, and never starts
-    /// anything else, so a lock may be held across a `join`.
+    /// anything else, so a lock may be held across a `join`. Forks that stay private until somebody asks are those of Acar,
+    /// Chargueraud and Rainey (2013), and the waiting thread's help is Wagner's and Calder's leapfrogging (1993).
     ///
     /// # Panics
     ///
@@ -245,6 +252,12 @@ impl Pool {
     /// How many cores the pool has: the most closures that run at once, but for those of threads that came back from blocking, or
     /// waited from outside for ten milliseconds, and found all cores taken. Such a thread is lent one beyond these, until it is
     /// through with what it was in the middle of; or, if it waits for what only the pool's threads may begin, one of those is.
+    ///
+    /// ```
+    /// let pool = purloin::Pool::builder().cores(2).max_threads(10).build()?;
+    /// assert_eq!(pool.cores(), 2); // not its threads: they may become ten
+    /// # Ok::<(), purloin::BuildError>(())
+    /// ```
     #[must_use]
     pub fn cores(&self) -> usize {
         self.0.0.size()
@@ -361,6 +374,11 @@ impl PoolBuilder {
     /// # Errors
     ///
     /// [`BuildError`] if the numbers can't be met, or a thread can't be started. Nothing is left running then.
+    ///
+    /// ```
+    /// let error = purloin::Pool::builder().cores(2).max_threads(1).build().unwrap_err();
+    /// assert_eq!(error.to_string(), "max_threads is 1, below the 2 cores: raise it or ask for fewer cores");
+    /// ```
     pub fn build(self) -> Result<Pool, BuildError> {
         self.start().map(|registry| Pool(Arc::new(Owner(registry))))
     }

@@ -55,6 +55,16 @@ impl Progress {
     }
 
     /// How many there are in the loops that have begun; `None` if one of them runs over an iterator that does not know.
+    ///
+    /// ```
+    /// use purloin::{Options, Pool, Progress};
+    ///
+    /// let (pool, progress) = (Pool::new(2)?, Progress::new());
+    /// let text = "to be".chars().filter(|letter| letter.is_alphabetic());
+    /// let letters = pool.with(Options::new().progress(&progress)).imap(text, |letter| letter);
+    /// assert_eq!((letters.count(), progress.done(), progress.total()), (4, 4, None));
+    /// # Ok::<(), purloin::BuildError>(())
+    /// ```
     pub fn total(&self) -> Option<usize> {
         self.0.total()
     }

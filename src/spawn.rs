@@ -68,7 +68,8 @@ impl<T: Send> JoinHandle<T> {
     /// Waits for the task and gives its result.
     ///
     /// On a thread of the task's pool this runs the task itself if nobody has begun it, and waits safely otherwise: such
-    /// a thread never starts work that the task does not need.
+    /// a thread never starts work that the task does not need. A thread from outside waits, and runs the task only if the pool
+    /// has no thread or core for it, and no [`stack_size`](crate::PoolBuilder::stack_size).
     ///
     /// # Errors
     ///

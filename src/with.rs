@@ -24,6 +24,17 @@ use std::ops::Range;
 ///
 /// What an item, or the closure of `install` or `spawn`, starts itself is part of that: joins, scopes and loops without options of
 /// their own are not stopped in the middle.
+///
+/// ```
+/// use purloin::{Options, Pool};
+/// use std::time::{Duration, Instant};
+///
+/// let pool = Pool::new(2)?;
+/// let in_time = pool.with(Options::new().deadline(Instant::now() + Duration::from_secs(60)));
+/// let squares = in_time.map(0..10, |n| n * n)?;
+/// in_time.for_each(&squares, |square| assert!(*square < 100))?; // within the same minute
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct With<'a> {
     registry: &'a Arc<Registry>,
@@ -64,6 +75,20 @@ impl<'a> With<'a> {
     /// # Panics
     ///
     /// With what `f` panicked with.
+    ///
+    /// ```
+    /// use purloin::{CancelToken, Options, Pool};
+    ///
+    /// let (pool, token) = (Pool::new(2)?, CancelToken::new());
+    /// let stop = |n| {
+    ///     token.cancel();
+    ///     n * n
+    /// };
+    /// let stopped = pool.with(Options::new().token(&token)).map(0..1000, stop).unwrap_err();
+    /// assert_eq!(stopped.done.len(), 1000);
+    /// assert!((0..1000).zip(stopped.done).all(|(n, square)| square.is_none_or(|square| square == n * n)));
+    /// # Ok::<(), purloin::BuildError>(())
+    /// ```
     pub fn map<S, F, R>(&self, source: S, f: F) -> Result<Vec<R>, Cancelled<Vec<Option<R>>>>
     where
         S: Source,
@@ -122,6 +147,15 @@ impl<'a> With<'a> {
     /// # Panics
     ///
     /// With what `f` panicked with.
+    ///
+    /// ```
+    /// use purloin::{CancelToken, Options, Pool};
+    ///
+    /// let (pool, token) = (Pool::new(2)?, CancelToken::new());
+    /// let stopped = pool.with(Options::new().token(&token)).for_each(0..1000, |_| token.cancel()).unwrap_err();
+    /// assert_eq!(stopped.done.into_iter().flatten().count(), stopped.finished);
+    /// # Ok::<(), purloin::BuildError>(())
+    /// ```
     pub fn for_each<S, F>(&self, source: S, f: F) -> Result<(), Cancelled<Vec<Range<usize>>>>
     where
         S: Source,
@@ -147,6 +181,15 @@ impl<'a> With<'a> {
     /// # Panics
     ///
     /// With what `f` panicked with.
+    ///
+    /// ```
+    /// use purloin::{Options, Pool};
+    ///
+    /// let pool = Pool::new(2)?;
+    /// let checked = pool.with(Options::new()).try_for_each(1..=100, |n| if n % 40 == 0 { Err(n) } else { Ok(()) });
+    /// assert_eq!(checked?, Err(40)); // not cancelled, and failed
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn try_for_each<S, F, E>(&self, source: S, f: F) -> Result<Result<(), E>, Cancelled<Vec<Range<usize>>>>
     where
         S: Source,
@@ -169,6 +212,19 @@ impl<'a> With<'a> {
     /// # Panics
     ///
     /// With what `map` or `reduce` panicked with.
+    ///
+    /// ```
+    /// use purloin::{CancelToken, Options, Pool};
+    ///
+    /// let (pool, token) = (Pool::new(2)?, CancelToken::new());
+    /// let one = |_| {
+    ///     token.cancel();
+    ///     1
+    /// };
+    /// let stopped = pool.with(Options::new().token(&token)).map_reduce(0..10_000, one, 0, |a, b| a + b).unwrap_err();
+    /// assert_eq!(stopped.done, stopped.finished);
+    /// # Ok::<(), purloin::BuildError>(())
+    /// ```
     pub fn map_reduce<S, M, O, R>(&self, source: S, map: M, identity: R, reduce: O) -> Result<R, Cancelled<R>>
     where
         S: Source,
@@ -210,6 +266,17 @@ impl<'a> With<'a> {
     }
 
     /// As [`Pool::imap_unordered`](crate::Pool::imap_unordered), with results as those of [`imap`](With::imap).
+    ///
+    /// ```
+    /// use purloin::{Options, Pool};
+    ///
+    /// let pool = Pool::new(2)?;
+    /// let lengths = pool.with(Options::new()).imap_unordered(["three", "two"], |word| word.len());
+    /// let mut lengths = lengths.collect::<Result<Vec<_>, _>>()?;
+    /// lengths.sort_unstable();
+    /// assert_eq!(lengths, [3, 5]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn imap_unordered<I, F, R>(&self, items: I, f: F) -> LimitedImap<I::IntoIter, R>
     where
         I: IntoIterator<Item: Send + 'static>,

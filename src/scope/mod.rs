@@ -65,6 +65,22 @@ impl Home for InScope {
 /// Where tasks are spawned that may borrow from outside: see [`Pool::scope`](crate::Pool::scope).
 ///
 /// The lifetimes are those of [`std::thread::Scope`]: `'scope` is that of the scope, `'env` that of what its tasks borrow.
+///
+/// ```
+/// use purloin::{Pool, Scope};
+/// use std::sync::atomic::{AtomicUsize, Ordering};
+///
+/// fn grow<'scope>(s: &'scope Scope<'scope, '_>, depth: u32, leaves: &'scope AtomicUsize) {
+///     match depth {
+///         0 => drop(leaves.fetch_add(1, Ordering::Relaxed)),
+///         _ => (0..2).for_each(|_| drop(s.spawn(move || grow(s, depth - 1, leaves)))),
+///     }
+/// }
+/// let leaves = AtomicUsize::new(0);
+/// Pool::new(2)?.scope(|s| grow(s, 5, &leaves)); // tasks that spawn tasks: all have ended
+/// assert_eq!(leaves.into_inner(), 32);
+/// # Ok::<(), purloin::BuildError>(())
+/// ```
 pub struct Scope<'scope, 'env: 'scope> {
     shared: TrackedArc<Shared>,
     scope: PhantomData<&'scope mut &'scope ()>,
@@ -104,6 +120,18 @@ impl fmt::Debug for Scope<'_, '_> {
 }
 
 /// The right to the result of a task in a scope. Dropping it leaves the task to the scope's end.
+///
+/// ```
+/// use purloin::ScopedJoinHandle;
+///
+/// let text = "to be or not to be";
+/// let lengths = purloin::scope(|s| {
+///     let words: Vec<ScopedJoinHandle<'_, usize>> = text.split(' ').map(|word| s.spawn(move || word.len())).collect();
+///     words.into_iter().map(ScopedJoinHandle::join).collect::<Result<Vec<_>, _>>()
+/// });
+/// assert_eq!(lengths?, [2, 2, 2, 3, 2, 2]);
+/// # Ok::<(), purloin::JoinError>(())
+/// ```
 pub struct ScopedJoinHandle<'scope, T> {
     handle: Handle<T, InScope>,
     scope: PhantomData<&'scope ()>,
@@ -115,11 +143,34 @@ impl<T: Send> ScopedJoinHandle<'_, T> {
     /// # Errors
     ///
     /// [`JoinError::Panicked`] with what the task panicked with.
+    ///
+    /// ```
+    /// purloin::scope(|s| {
+    ///     let (good, bad) = (s.spawn(|| 6 * 7), s.spawn(|| panic!("on purpose")));
+    ///     assert_eq!(good.join().unwrap(), 42);
+    ///     assert!(bad.join().unwrap_err().is_panic());
+    /// }); // told of by its handle, the panic is not the scope's
+    /// ```
     pub fn join(self) -> Result<T, JoinError> {
         self.handle.join()
     }
 
     /// Whether [`join`](ScopedJoinHandle::join) would return at once.
+    ///
+    /// ```
+    /// use purloin::{Pool, sync::Event};
+    ///
+    /// let go = Event::new();
+    /// Pool::new(2)?.scope(|s| {
+    ///     let task = s.spawn(|| go.wait());
+    ///     assert!(!task.is_finished());
+    ///     go.set();
+    ///     while !task.is_finished() {
+    ///         std::thread::yield_now(); // the other core runs it
+    ///     }
+    /// });
+    /// # Ok::<(), purloin::BuildError>(())
+    /// ```
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.handle.is_finished()

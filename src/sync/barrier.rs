@@ -43,6 +43,14 @@ impl RefUnwindSafe for Barrier {}
 impl Barrier {
     const_in_library! {
         /// A barrier for that many threads; 0 is taken for 1, with which nobody waits. It may be a `static`.
+        ///
+        /// ```
+        /// use purloin::sync::Barrier;
+        ///
+        /// static HALVES: Barrier = Barrier::new(2);
+        /// assert_eq!(HALVES.parties(), 2);
+        /// assert!(Barrier::new(0).wait().is_leader());
+        /// ```
         #[must_use]
         pub fn new(parties: usize) -> Self {
             Barrier { parties: if parties == 0 { 1 } else { parties }, line: Mutex::new(Line::new()) }
@@ -50,6 +58,15 @@ impl Barrier {
     }
 
     /// Arrives, and waits until all have. One of them is told that it is the leader.
+    ///
+    /// ```
+    /// let barrier = purloin::sync::Barrier::new(2);
+    /// std::thread::scope(|scope| {
+    ///     let other = scope.spawn(|| barrier.wait().is_leader());
+    ///     let leads = barrier.wait().is_leader();
+    ///     assert_ne!(other.join().expect("no panic"), leads); // one of the two
+    /// });
+    /// ```
     #[track_caller]
     pub fn wait(&self) -> BarrierWaitResult {
         match self.arrive(None) {
@@ -79,6 +96,13 @@ impl Barrier {
     }
 
     /// How many threads meet here.
+    ///
+    /// ```
+    /// use purloin::sync::Barrier;
+    ///
+    /// assert_eq!(Barrier::new(3).parties(), 3);
+    /// assert_eq!(Barrier::new(0).parties(), 1);
+    /// ```
     pub fn parties(&self) -> usize {
         self.parties
     }
@@ -119,6 +143,11 @@ impl Barrier {
 }
 
 /// What [`Barrier::wait`] tells.
+///
+/// ```
+/// let alone = purloin::sync::Barrier::new(1).wait();
+/// assert!(alone.is_leader());
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BarrierWaitResult {
     leader: bool,
@@ -134,6 +163,15 @@ impl BarrierWaitResult {
 /// The time of [`Barrier::wait_timeout`] was up before all had arrived. If it happens in a pool with fewer threads than
 /// parties, those who are missing had no thread to run on: raise
 /// [`max_threads`](crate::PoolBuilder::max_threads).
+///
+/// ```
+/// use purloin::sync::Barrier;
+/// use std::time::Duration;
+///
+/// let missing = Barrier::new(4).wait_timeout(Duration::ZERO).unwrap_err();
+/// assert_eq!((missing.arrived, missing.parties), (1, 4));
+/// assert!(missing.to_string().starts_with("1 of 4 had arrived"));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BarrierTimeout {
     /// How many had arrived, this thread included.

@@ -46,6 +46,15 @@ struct Waiters {
 }
 
 /// How a wait with a time-out ended.
+///
+/// ```
+/// use purloin::sync::{Condvar, Mutex};
+/// use std::time::Duration;
+///
+/// let (ready, changed) = (Mutex::new(true), Condvar::new());
+/// let (guard, result) = changed.wait_while_for(ready.lock(), |ready| !*ready, Duration::from_secs(60));
+/// assert!(*guard && !result.timed_out()); // it had no need to wait
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use = "a wait that was not notified has to be told from one that was"]
 pub struct WaitTimeoutResult(bool);
@@ -59,7 +68,18 @@ impl WaitTimeoutResult {
 
 impl Condvar {
     const_in_library! {
-        /// A condition variable for which nobody waits.
+        /// A condition variable for which nobody waits. It may be a `static`.
+        ///
+        /// ```
+        /// use purloin::sync::{Condvar, Mutex};
+        ///
+        /// static READY: Mutex<bool> = Mutex::new(false);
+        /// static CHANGED: Condvar = Condvar::new();
+        /// let waits = std::thread::spawn(|| *CHANGED.wait_while(READY.lock(), |ready| !*ready));
+        /// *READY.lock() = true;
+        /// CHANGED.notify_all();
+        /// assert!(waits.join().expect("no panic"));
+        /// ```
         pub fn new() -> Self {
             Condvar { waiters: primitive::Mutex::new(Waiters { line: Line::new(), mutex: 0 }) }
         }

@@ -46,6 +46,16 @@ impl RefUnwindSafe for Event {}
 impl Event {
     const_in_library! {
         /// An event that has not happened. It may be a `static`.
+        ///
+        /// ```
+        /// use purloin::sync::Event;
+        ///
+        /// static SHUTDOWN: Event = Event::new();
+        /// let server = std::thread::spawn(|| SHUTDOWN.wait());
+        /// assert!(!SHUTDOWN.is_set());
+        /// SHUTDOWN.set();
+        /// server.join().expect("no panic");
+        /// ```
         #[must_use]
         pub fn new() -> Self {
             Event { set: AtomicBool::new(false), line: Mutex::new(Line::new()) }
@@ -53,6 +63,13 @@ impl Event {
     }
 
     /// Whether it has happened, and has not been cleared.
+    ///
+    /// ```
+    /// let event = purloin::sync::Event::new();
+    /// assert!(!event.is_set());
+    /// event.set();
+    /// assert!(event.is_set());
+    /// ```
     #[inline]
     pub fn is_set(&self) -> bool {
         // Acquire pairs with the Release in `set`: what was done before is visible.
@@ -60,6 +77,15 @@ impl Event {
     }
 
     /// It happens: all who wait go on, also if it is cleared before they do.
+    ///
+    /// ```
+    /// let event = purloin::sync::Event::new();
+    /// std::thread::scope(|scope| {
+    ///     let waiters: Vec<_> = (0..3).map(|_| scope.spawn(|| event.wait())).collect();
+    ///     event.set(); // one call for all of them, also for who comes only now
+    ///     assert!(waiters.into_iter().all(|waiter| waiter.join().is_ok()));
+    /// });
+    /// ```
     pub fn set(&self) {
         let line = {
             let mut line = self.line.lock();
@@ -91,6 +117,20 @@ impl Event {
     }
 
     /// Waits until it has happened.
+    ///
+    /// ```
+    /// use std::sync::atomic::{AtomicU32, Ordering};
+    ///
+    /// let (ready, answer) = (purloin::sync::Event::new(), AtomicU32::new(0));
+    /// std::thread::scope(|scope| {
+    ///     scope.spawn(|| {
+    ///         answer.store(42, Ordering::Relaxed);
+    ///         ready.set();
+    ///     });
+    ///     ready.wait();
+    ///     assert_eq!(answer.load(Ordering::Relaxed), 42); // what was done before `set` is visible
+    /// });
+    /// ```
     #[inline]
     #[track_caller]
     pub fn wait(&self) {

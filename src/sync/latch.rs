@@ -41,6 +41,14 @@ impl RefUnwindSafe for Latch {}
 impl Latch {
     const_in_library! {
         /// A latch of that many parts; with 0, nobody waits. It may be a `static`.
+        ///
+        /// ```
+        /// use purloin::sync::Latch;
+        ///
+        /// static PARTS: Latch = Latch::new(1);
+        /// assert_eq!(PARTS.remaining(), 1);
+        /// Latch::new(0).wait();
+        /// ```
         #[must_use]
         pub fn new(parts: usize) -> Self {
             Latch { count: AtomicUsize::new(parts), line: Mutex::new(Line::new()) }
@@ -48,6 +56,12 @@ impl Latch {
     }
 
     /// How many parts are still to be counted.
+    ///
+    /// ```
+    /// let latch = purloin::sync::Latch::new(2);
+    /// latch.count_down();
+    /// assert_eq!(latch.remaining(), 1);
+    /// ```
     #[inline]
     pub fn remaining(&self) -> usize {
         // Acquire pairs with the Release in `count_down`: at zero, what was done before each is visible, since exchanges
@@ -101,6 +115,23 @@ impl Latch {
     }
 
     /// Waits until all parts have been counted.
+    ///
+    /// ```
+    /// use std::sync::atomic::{AtomicU32, Ordering};
+    ///
+    /// let (parts, sum) = (purloin::sync::Latch::new(4), AtomicU32::new(0));
+    /// std::thread::scope(|scope| {
+    ///     for part in [1, 2, 3, 4] {
+    ///         let (parts, sum) = (&parts, &sum);
+    ///         scope.spawn(move || {
+    ///             sum.fetch_add(part, Ordering::Relaxed);
+    ///             parts.count_down();
+    ///         });
+    ///     }
+    ///     parts.wait();
+    ///     assert_eq!(sum.load(Ordering::Relaxed), 10);
+    /// });
+    /// ```
     #[inline]
     #[track_caller]
     pub fn wait(&self) {

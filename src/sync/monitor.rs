@@ -61,6 +61,20 @@ struct Waiter {
 
 /// The state of a [`Monitor`], for a closure inside. To use it mutably counts as a change. Changes by interior mutability (of
 /// a `Cell`, or an atomic) are not seen, and wake nobody: take it as `mut` for those as well.
+///
+/// ```
+/// use purloin::sync::{Monitor, MonitorState};
+///
+/// /// As a condition: all or nothing.
+/// fn take_two(mut stock: MonitorState<'_, u32>) -> Option<u32> {
+///     *stock = stock.checked_sub(2)?;
+///     Some(*stock)
+/// }
+/// let stock = Monitor::new(5);
+/// assert_eq!(stock.wait_until(take_two), 3);
+/// assert_eq!(stock.with(take_two), Some(1));
+/// assert_eq!(stock.with(take_two), None);
+/// ```
 #[derive(Debug)]
 pub struct MonitorState<'a, T> {
     state: &'a mut T,
@@ -126,7 +140,15 @@ impl<T> Drop for Visit<'_, T> {
 
 impl<T> Monitor<T> {
     const_in_library! {
-        /// A monitor with that state.
+        /// A monitor with that state. It may be a `static`.
+        ///
+        /// ```
+        /// use purloin::sync::Monitor;
+        ///
+        /// static SEATS: Monitor<u32> = Monitor::new(10);
+        /// SEATS.with(|mut free| *free -= 2);
+        /// assert_eq!(SEATS.with(|free| *free), 8);
+        /// ```
         pub fn new(state: T) -> Self {
             Monitor { inside: Mutex::new(Inside { state, version: 0, next: 0, line: Line::new() }) }
         }
@@ -247,6 +269,12 @@ impl<T> Monitor<T> {
     }
 
     /// The state.
+    ///
+    /// ```
+    /// let log = purloin::sync::Monitor::new(Vec::new());
+    /// log.with(|mut log| log.push("done"));
+    /// assert_eq!(log.into_inner(), ["done"]);
+    /// ```
     pub fn into_inner(self) -> T {
         self.inside.into_inner().state
     }

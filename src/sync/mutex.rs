@@ -16,7 +16,7 @@ use std::time::Duration;
 /// A panic while the lock is held unlocks it; there is no poisoning. Who comes first is not always served first: a thread
 /// that runs may overtake those that have to be woken, and nothing limits how often: a thread that locks again as soon as
 /// it has unlocked may keep others waiting for as long as it goes on. A [`Semaphore`](super::Semaphore) of one permit serves
-/// first come, first served.
+/// first come, first served. The lock itself is parking_lot's.
 ///
 /// ```
 /// use purloin::sync::Mutex;
@@ -58,7 +58,15 @@ pub struct MutexGuard<'a, T: ?Sized> {
 
 impl<T> Mutex<T> {
     const_in_library! {
-        /// An unlocked mutex.
+        /// An unlocked mutex. It may be a `static`.
+        ///
+        /// ```
+        /// use purloin::sync::Mutex;
+        ///
+        /// static LOG: Mutex<Vec<&str>> = Mutex::new(Vec::new());
+        /// LOG.lock().push("begun");
+        /// assert_eq!(*LOG.lock(), ["begun"]);
+        /// ```
         pub fn new(value: T) -> Self {
             Mutex { lock: RwLock::new(value) }
         }

@@ -44,6 +44,15 @@ impl<T> OnceLock<T> {
     }
 
     /// The value, if it is there. Never waits.
+    ///
+    /// ```
+    /// use purloin::sync::OnceLock;
+    ///
+    /// let lock = OnceLock::new();
+    /// assert_eq!(lock.get(), None);
+    /// lock.get_or_init(|| 1);
+    /// assert_eq!(lock.get(), Some(&1));
+    /// ```
     #[inline]
     pub fn get(&self) -> Option<&T> {
         self.value.get()
@@ -103,6 +112,14 @@ impl<T> OnceLock<T> {
     }
 
     /// The value, if it is there, to be changed: nobody else has the lock.
+    ///
+    /// ```
+    /// use purloin::sync::OnceLock;
+    ///
+    /// let mut lock = OnceLock::from(1);
+    /// lock.get_mut().into_iter().for_each(|value| *value += 1);
+    /// assert_eq!(lock.get(), Some(&2));
+    /// ```
     pub fn get_mut(&mut self) -> Option<&mut T> {
         self.value.get_mut()
     }
@@ -121,6 +138,13 @@ impl<T> OnceLock<T> {
     }
 
     /// The value, if it is there.
+    ///
+    /// ```
+    /// use purloin::sync::OnceLock;
+    ///
+    /// assert_eq!(OnceLock::from(1).into_inner(), Some(1));
+    /// assert_eq!(OnceLock::<i32>::new().into_inner(), None);
+    /// ```
     pub fn into_inner(self) -> Option<T> {
         self.value.into_inner()
     }

@@ -6,6 +6,17 @@ use std::fmt;
 use std::mem;
 
 /// Permits of a [`Semaphore`], given back when this is dropped.
+///
+/// ```
+/// use purloin::sync::Semaphore;
+///
+/// let slots = Semaphore::new(5);
+/// let permit = slots.acquire(3)?;
+/// assert_eq!((permit.count(), slots.available()), (3, 2));
+/// drop(permit);
+/// assert_eq!(slots.available(), 5);
+/// # Ok::<(), purloin::sync::Closed>(())
+/// ```
 #[must_use = "the permits are given back at once if the guard is not kept"]
 pub struct Permit<'a> {
     semaphore: &'a Semaphore,
@@ -14,6 +25,21 @@ pub struct Permit<'a> {
 
 /// Permits of a shared [`Semaphore`], given back when this is dropped, wherever that is: it can be moved into a task that
 /// outlives the one that took them.
+///
+/// ```
+/// use purloin::sync::{OwnedPermit, Semaphore};
+/// use std::sync::Arc;
+///
+/// struct Connection {
+///     slot: OwnedPermit, // for as long as there is a connection
+/// }
+/// let slots = Arc::new(Semaphore::new(2));
+/// let connection = Connection { slot: slots.acquire_owned(1)? };
+/// assert_eq!((connection.slot.count(), slots.available()), (1, 1));
+/// drop(connection);
+/// assert_eq!(slots.available(), 2);
+/// # Ok::<(), purloin::sync::Closed>(())
+/// ```
 #[must_use = "the permits are given back at once if the guard is not kept"]
 pub struct OwnedPermit {
     semaphore: Arc<Semaphore>,
@@ -63,6 +89,18 @@ impl OwnedPermit {
     }
 
     /// Takes the permits out of the semaphore, as [`Permit::forget`] does.
+    ///
+    /// ```
+    /// use purloin::sync::Semaphore;
+    /// use std::sync::Arc;
+    ///
+    /// let semaphore = Arc::new(Semaphore::new(2));
+    /// semaphore.acquire_owned(2)?.forget();
+    /// assert_eq!(semaphore.available(), 0);
+    /// semaphore.add_permits(2).expect("as many as before");
+    /// assert_eq!(semaphore.available(), 2);
+    /// # Ok::<(), purloin::sync::Closed>(())
+    /// ```
     pub fn forget(mut self) {
         // None are left to give back.
         self.semaphore.forget(mem::take(&mut self.permits));

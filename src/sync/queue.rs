@@ -73,6 +73,16 @@ impl<T> Default for Queue<T> {
 impl<T> Queue<T> {
     const_in_library! {
         /// A queue without bound: pushing never waits. It may be a `static`.
+        ///
+        /// ```
+        /// use purloin::sync::Queue;
+        ///
+        /// static WORDS: Queue<&str> = Queue::unbounded();
+        /// WORDS.push("first").expect("it is open");
+        /// WORDS.push("second").expect("it is open");
+        /// assert_eq!(WORDS.pop(), Ok("first"));
+        /// assert_eq!(WORDS.capacity(), None);
+        /// ```
         #[must_use]
         pub fn unbounded() -> Self {
             Queue { values: Segments::new(usize::MAX), waits: Mutex::new(Waits::new()), capacity: usize::MAX }
@@ -85,6 +95,14 @@ impl<T> Queue<T> {
         /// # Panics
         ///
         /// If `capacity` is 0: nothing could ever be pushed.
+        ///
+        /// ```
+        /// use purloin::sync::Queue;
+        ///
+        /// let queue = Queue::bounded(2);
+        /// assert_eq!((1..=5).filter(|&n| queue.try_push(n).is_ok()).count(), 2);
+        /// assert_eq!(queue.capacity(), Some(2));
+        /// ```
         #[must_use]
         pub fn bounded(capacity: usize) -> Self {
             assert!(capacity > 0, "a queue of capacity 0 could never hold a value: let it have room for 1");
@@ -257,6 +275,20 @@ impl<T> Queue<T> {
 
     /// Ends the queue: from now on every push fails and gives its value back, those included that wait. What is in the
     /// queue can still be popped; after that, and for those who wait in vain, a pop is [`Closed`].
+    ///
+    /// ```
+    /// use purloin::sync::{Closed, Queue};
+    ///
+    /// let queue = Queue::bounded(1);
+    /// queue.push("in it").expect("there is room");
+    /// std::thread::scope(|scope| {
+    ///     let waits = scope.spawn(|| queue.push("too late"));
+    ///     queue.close();
+    ///     let refused = waits.join().expect("no panic").expect_err("no room, and then the end");
+    ///     assert_eq!(refused.into_inner(), "too late");
+    /// });
+    /// assert_eq!((queue.pop(), queue.pop()), (Ok("in it"), Err(Closed)));
+    /// ```
     pub fn close(&self) {
         let (pushers, poppers) = {
             let mut waits = self.waits.lock();
@@ -275,11 +307,27 @@ impl<T> Queue<T> {
     }
 
     /// Whether the queue has been closed. There may be values left in it.
+    ///
+    /// ```
+    /// let queue = purloin::sync::Queue::unbounded();
+    /// queue.push("left")?;
+    /// queue.close();
+    /// assert!(queue.is_closed() && !queue.is_empty());
+    /// # Ok::<(), purloin::sync::PushError<&str>>(())
+    /// ```
     pub fn is_closed(&self) -> bool {
         self.values.is_closed()
     }
 
     /// How many values there are now; other threads may be pushing and popping.
+    ///
+    /// ```
+    /// let queue = purloin::sync::Queue::unbounded();
+    /// assert!(queue.is_empty());
+    /// (0..3).try_for_each(|n| queue.push(n))?;
+    /// assert_eq!(queue.len(), 3);
+    /// # Ok::<(), purloin::sync::PushError<i32>>(())
+    /// ```
     pub fn len(&self) -> usize {
         self.values.len()
     }
@@ -336,6 +384,20 @@ impl<T> Queue<T> {
 
     /// Waits until every value that was pushed has been [reported](Self::task_done) as done, also after the queue was
     /// closed. Values that nobody pops count as not done.
+    ///
+    /// ```
+    /// use purloin::sync::Queue;
+    ///
+    /// let (pool, queue) = (purloin::Pool::new(1)?, Queue::unbounded());
+    /// pool.scope(|s| {
+    ///     s.spawn(|| queue.iter().for_each(|_job: u32| queue.task_done().expect("one for each")));
+    ///     (0..10).for_each(|job| queue.push(job).expect("it is open"));
+    ///     queue.wait_all_done(); // all are taken, and what they asked for is done
+    ///     assert!(queue.is_empty());
+    ///     queue.close();
+    /// });
+    /// # Ok::<(), purloin::BuildError>(())
+    /// ```
     #[track_caller]
     pub fn wait_all_done(&self) {
         let what = self.what(Location::caller());
@@ -517,6 +579,16 @@ impl<T> fmt::Debug for Queue<T> {
 }
 
 /// The values of a [`Queue`], until it is closed and drained: [`Queue::iter`].
+///
+/// ```
+/// let queue = purloin::sync::Queue::unbounded();
+/// (1..=3).try_for_each(|n| queue.push(n))?;
+/// queue.close();
+/// let mut values = queue.iter();
+/// assert_eq!(values.next(), Some(1));
+/// assert_eq!(values.sum::<i32>(), 5);
+/// # Ok::<(), purloin::sync::PushError<i32>>(())
+/// ```
 #[derive(Debug)]
 pub struct Values<'a, T> {
     queue: &'a Queue<T>,

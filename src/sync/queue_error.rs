@@ -4,10 +4,30 @@ use std::error::Error;
 use std::fmt;
 
 /// [`Queue::push`](super::Queue::push) found the queue closed. The value comes back.
+///
+/// ```
+/// let queue = purloin::sync::Queue::unbounded();
+/// queue.close();
+/// let error = queue.push(String::from("precious")).unwrap_err();
+/// assert_eq!(error.to_string(), "the queue has been closed: nothing can be pushed any more");
+/// assert_eq!(error.into_inner(), "precious");
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct PushError<T>(pub T);
 
 /// Why [`Queue::try_push`](super::Queue::try_push) did not push. The value comes back.
+///
+/// ```
+/// use purloin::sync::{Queue, TryPushError};
+///
+/// let queue = Queue::bounded(1);
+/// queue.push("first").expect("there is room");
+/// let error = queue.try_push("second").unwrap_err();
+/// assert!(matches!(error, TryPushError::Full(_)));
+/// assert_eq!(error.into_inner(), "second");
+/// queue.close();
+/// assert_eq!(queue.try_push("third"), Err(TryPushError::Closed("third")));
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TryPushError<T> {
@@ -18,6 +38,19 @@ pub enum TryPushError<T> {
 }
 
 /// Why [`Queue::push_timeout`](super::Queue::push_timeout) did not push. The value comes back.
+///
+/// ```
+/// use purloin::sync::{PushTimeoutError, Queue};
+/// use std::time::Duration;
+///
+/// let queue = Queue::bounded(1);
+/// queue.push("first").expect("there is room");
+/// let error = queue.push_timeout("second", Duration::ZERO).unwrap_err();
+/// assert!(matches!(error, PushTimeoutError::TimedOut(_)));
+/// assert_eq!(error.into_inner(), "second");
+/// queue.close();
+/// assert_eq!(queue.push_timeout("third", Duration::ZERO), Err(PushTimeoutError::Closed("third")));
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PushTimeoutError<T> {
@@ -28,6 +61,17 @@ pub enum PushTimeoutError<T> {
 }
 
 /// Why [`Queue::try_pop`](super::Queue::try_pop) did not pop.
+///
+/// ```
+/// use purloin::sync::{Queue, TryPopError};
+///
+/// let queue = Queue::unbounded();
+/// queue.push(7).expect("it is open");
+/// assert_eq!(queue.try_pop(), Ok(7));
+/// assert_eq!(queue.try_pop(), Err(TryPopError::Empty)); // others may come
+/// queue.close();
+/// assert_eq!(queue.try_pop(), Err(TryPopError::Closed)); // none will
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TryPopError {
@@ -38,6 +82,16 @@ pub enum TryPopError {
 }
 
 /// Why [`Queue::pop_timeout`](super::Queue::pop_timeout) did not pop.
+///
+/// ```
+/// use purloin::sync::{PopTimeoutError, Queue};
+/// use std::time::Duration;
+///
+/// let queue = Queue::<u32>::unbounded();
+/// assert_eq!(queue.pop_timeout(Duration::ZERO), Err(PopTimeoutError::TimedOut));
+/// queue.close();
+/// assert_eq!(queue.pop_timeout(Duration::from_secs(60)), Err(PopTimeoutError::Closed)); // at once
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PopTimeoutError {
@@ -49,6 +103,15 @@ pub enum PopTimeoutError {
 
 /// [`Queue::task_done`](super::Queue::task_done) was called more often than values were pushed: some consumer reports a
 /// value twice, or one that it did not pop.
+///
+/// ```
+/// use purloin::sync::{Queue, TooManyDone};
+///
+/// let queue = Queue::unbounded();
+/// queue.push("work").expect("it is open");
+/// assert_eq!(queue.task_done(), Ok(()));
+/// assert_eq!(queue.task_done(), Err(TooManyDone));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooManyDone;
 

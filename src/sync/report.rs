@@ -75,6 +75,23 @@ impl fmt::Display for Deadlock {
 }
 
 /// A thread that waits for something of this module, as [`waiting`](super::waiting) found it.
+///
+/// ```
+/// use purloin::sync::{Event, waiting};
+///
+/// let event = Event::new();
+/// std::thread::scope(|scope| {
+///     scope.spawn(|| event.wait());
+///     let first = loop {
+///         if let Some(first) = waiting().threads().first() {
+///             break first.clone();
+///         }
+///         std::thread::yield_now();
+///     };
+///     event.set();
+///     assert_eq!((first.kind(), first.location().file()), ("Event", file!()));
+/// });
+/// ```
 #[derive(Debug, Clone)]
 pub struct Waiting {
     thread: String,
@@ -131,6 +148,12 @@ impl fmt::Display for Waiting {
 }
 
 /// Who waits for what, at one moment: [`waiting`](super::waiting). It displays as one line a thread.
+///
+/// ```
+/// let snapshot = purloin::sync::waiting();
+/// let lines = snapshot.to_string().lines().count();
+/// assert_eq!(lines, snapshot.threads().len().max(1)); // "no thread waits" is a line as well
+/// ```
 #[derive(Debug, Clone)]
 pub struct Snapshot {
     waits: Vec<Waiting>,

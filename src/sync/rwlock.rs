@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 /// alone.
 ///
 /// A panic while the lock is held unlocks it; there is no poisoning. That a `try_` call fails does not tell that another's call
-/// has returned: a thread that comes by the lock without a core may give it back and wait again.
+/// has returned: a thread that comes by the lock without a core may give it back and wait again. The lock itself is parking_lot's.
 ///
 /// ```
 /// use purloin::sync::RwLock;
@@ -44,6 +44,15 @@ pub struct RwLock<T: ?Sized> {
 }
 
 /// The right to read an [`RwLock`]'s value, until it is dropped by the thread that locked.
+///
+/// ```
+/// let table = purloin::sync::RwLock::new(vec![1, 2, 3]);
+/// let guard = table.read();
+/// assert_eq!(guard.len(), 3); // it is used as the value
+/// assert!(table.try_write().is_none());
+/// drop(guard);
+/// assert!(table.try_write().is_some());
+/// ```
 #[must_use = "the lock is given back when this is dropped"]
 pub struct RwLockReadGuard<'a, T: ?Sized> {
     /// Where this thread has noted it.
@@ -55,6 +64,15 @@ pub struct RwLockReadGuard<'a, T: ?Sized> {
 }
 
 /// The right to change an [`RwLock`]'s value, until it is dropped by the thread that locked.
+///
+/// ```
+/// let table = purloin::sync::RwLock::new(vec![1, 2, 3]);
+/// let mut guard = table.write();
+/// guard.push(4);
+/// assert!(table.try_read().is_none());
+/// drop(guard);
+/// assert_eq!(*table.read(), [1, 2, 3, 4]);
+/// ```
 #[must_use = "the lock is given back when this is dropped"]
 pub struct RwLockWriteGuard<'a, T: ?Sized> {
     holder: &'a Holder,
@@ -67,7 +85,15 @@ pub struct RwLockWriteGuard<'a, T: ?Sized> {
 
 impl<T> RwLock<T> {
     const_in_library! {
-        /// An unlocked lock.
+        /// An unlocked lock. It may be a `static`.
+        ///
+        /// ```
+        /// use purloin::sync::RwLock;
+        ///
+        /// static LIMIT: RwLock<u32> = RwLock::new(10);
+        /// *LIMIT.write() += 5;
+        /// assert_eq!(*LIMIT.read(), 15);
+        /// ```
         pub fn new(value: T) -> Self {
             RwLock { holder: Holder::new(), value: primitive::RwLock::new(value) }
         }
@@ -279,6 +305,12 @@ impl<T: ?Sized> RwLock<T> {
     }
 
     /// The value, which nobody else can use meanwhile.
+    ///
+    /// ```
+    /// let mut lock = purloin::sync::RwLock::new(1);
+    /// *lock.get_mut() += 1;
+    /// assert_eq!(*lock.read(), 2);
+    /// ```
     pub fn get_mut(&mut self) -> &mut T {
         self.value.get_mut()
     }

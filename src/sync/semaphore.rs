@@ -69,6 +69,15 @@ impl Semaphore {
         /// # Panics
         ///
         /// If there are more than [`MAX_PERMITS`](Self::MAX_PERMITS).
+        ///
+        /// ```
+        /// use purloin::sync::Semaphore;
+        ///
+        /// static TICKETS: Semaphore = Semaphore::new(3);
+        /// assert_eq!(TICKETS.available(), 3);
+        /// TICKETS.add_permits(2).expect("five are not too many");
+        /// assert_eq!(TICKETS.available(), 5);
+        /// ```
         #[must_use]
         pub fn new(permits: usize) -> Self {
             assert!(permits <= Self::MAX_PERMITS, "a semaphore has at most Semaphore::MAX_PERMITS permits");
@@ -232,6 +241,18 @@ impl Semaphore {
     /// # Errors
     ///
     /// As [`try_acquire`](Self::try_acquire).
+    ///
+    /// ```
+    /// use purloin::sync::{Semaphore, TryAcquireError};
+    /// use std::sync::Arc;
+    ///
+    /// let slots = Arc::new(Semaphore::new(1));
+    /// let slot = slots.try_acquire_owned(1)?;
+    /// assert_eq!(slots.try_acquire_owned(1).err(), Some(TryAcquireError::NoPermits));
+    /// std::thread::spawn(move || drop(slot)).join().expect("no panic");
+    /// assert!(slots.try_acquire_owned(1).is_ok());
+    /// # Ok::<(), TryAcquireError>(())
+    /// ```
     pub fn try_acquire_owned(self: &Arc<Self>, permits: usize) -> Result<OwnedPermit, TryAcquireError> {
         self.try_acquire(permits).map(|permit| permit.owned(self))
     }
@@ -304,12 +325,26 @@ impl Semaphore {
     }
 
     /// Whether the semaphore has been closed.
+    ///
+    /// ```
+    /// let semaphore = purloin::sync::Semaphore::new(1);
+    /// assert!(!semaphore.is_closed());
+    /// semaphore.close();
+    /// assert!(semaphore.is_closed());
+    /// ```
     pub fn is_closed(&self) -> bool {
         self.word.load(Ordering::Relaxed) & CLOSED != 0
     }
 
     /// The permits that nobody has. Other threads may be taking and giving; if somebody waits, these are too few for the
     /// first in line.
+    ///
+    /// ```
+    /// let semaphore = purloin::sync::Semaphore::new(3);
+    /// let _two = semaphore.acquire(2)?;
+    /// assert_eq!(semaphore.available(), 1);
+    /// # Ok::<(), purloin::sync::Closed>(())
+    /// ```
     pub fn available(&self) -> usize {
         self.word.load(Ordering::Relaxed) & Self::MAX_PERMITS
     }

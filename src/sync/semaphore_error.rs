@@ -3,6 +3,16 @@
 use std::fmt;
 
 /// Why [`Semaphore::try_acquire`](super::Semaphore::try_acquire) came back without permits.
+///
+/// ```
+/// use purloin::sync::{Semaphore, TryAcquireError};
+///
+/// let semaphore = Semaphore::new(1);
+/// assert_eq!(semaphore.try_acquire(2).err(), Some(TryAcquireError::NoPermits));
+/// assert!(semaphore.try_acquire(1).is_ok());
+/// semaphore.close();
+/// assert_eq!(semaphore.try_acquire(1).err(), Some(TryAcquireError::Closed));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TryAcquireError {
@@ -26,6 +36,18 @@ impl fmt::Display for TryAcquireError {
 impl std::error::Error for TryAcquireError {}
 
 /// Why [`Semaphore::acquire_timeout`](super::Semaphore::acquire_timeout) came back without permits.
+///
+/// ```
+/// use purloin::sync::{AcquireTimeoutError, Semaphore};
+/// use std::time::Duration;
+///
+/// let semaphore = Semaphore::new(0);
+/// let late = semaphore.acquire_timeout(1, Duration::ZERO);
+/// assert_eq!(late.err(), Some(AcquireTimeoutError::TimedOut));
+/// semaphore.close();
+/// let never = semaphore.acquire_timeout(1, Duration::from_secs(60)); // comes back at once
+/// assert_eq!(never.err(), Some(AcquireTimeoutError::Closed));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AcquireTimeoutError {
@@ -48,6 +70,14 @@ impl std::error::Error for AcquireTimeoutError {}
 
 /// [`Semaphore::add_permits`](super::Semaphore::add_permits) would have made more permits than the semaphore may have; none were added. Somebody gives
 /// back what nobody took, or gives back twice.
+///
+/// ```
+/// use purloin::sync::{Semaphore, TooManyPermits};
+///
+/// let semaphore = Semaphore::bounded(2);
+/// assert_eq!(semaphore.add_permits(1), Err(TooManyPermits { added: 1, bound: 2 }));
+/// assert_eq!(semaphore.available(), 2);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooManyPermits {
     /// How many were to be added.
