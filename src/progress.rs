@@ -48,8 +48,8 @@ impl Progress {
         Progress::default()
     }
 
-    /// How many items are done: their closure has returned. Never more than a [`total`](Self::total) that is asked for later,
-    /// so ask for this first.
+    /// How many items are done: their closure has returned, and no error. Never more than a [`total`](Self::total) that
+    /// is asked for later, so ask for this first.
     pub fn done(&self) -> usize {
         self.0.done()
     }

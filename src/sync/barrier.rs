@@ -13,10 +13,10 @@ use std::time::Duration;
 /// A task that waits gives its core to another thread, after a few microseconds of hoping, and has one again when it goes
 /// on. What each did before it arrived is visible to all afterwards.
 ///
-/// Each task that waits keeps a thread, so a barrier of `n` tasks needs a pool that may have `n` threads, and as many more
-/// as it has cores: see [`PoolBuilder::max_threads`](crate::PoolBuilder::max_threads). With fewer, those who could complete
-/// the generation never begin. Then [`wait_timeout`](Self::wait_timeout) tells how many were missing, and threads from
-/// outside the pool can still arrive.
+/// Each task that waits keeps a thread, so a barrier of `n` tasks needs `n` of the pool's threads: see
+/// [`PoolBuilder::max_threads`](crate::PoolBuilder::max_threads). With as many more as there are cores the pool is at work on
+/// other tasks meanwhile; with fewer than `n`, those who could complete the generation never begin. Then
+/// [`wait_timeout`](Self::wait_timeout) tells how many were missing, and threads from outside the pool can still arrive.
 ///
 /// ```
 /// use purloin::sync::Barrier;

@@ -16,7 +16,8 @@ use std::fmt;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TryAcquireError {
-    /// There are too few, or others wait for them.
+    /// There are too few, or others wait for them. To wait would help, unless the semaphore may never have so many: then
+    /// [`acquire`](super::Semaphore::acquire) panics.
     NoPermits,
     /// The semaphore has been closed.
     Closed,
