@@ -4,7 +4,7 @@ use crate::cancel::{CancelToken, Limit, Why};
 use crate::error::{Cancelled, discard};
 use crate::limited::within;
 use crate::options::Options;
-use crate::primitive::{Arc, Tick};
+use crate::primitive::{Arc, Tick, fork_generation};
 use crate::progress::Progress;
 use crate::registry::Registry;
 use crate::spawn::spawn_in;
@@ -60,6 +60,8 @@ struct Stream<T, R> {
     /// Ends it when the consumer is gone; a child of the options' token.
     over: CancelToken,
     progress: Option<Progress>,
+    /// Which process it belongs to: a forked child has no part in it.
+    fork_generation: usize,
 }
 
 impl<T, R> Stream<T, R> {
@@ -83,7 +85,8 @@ struct Runner<T, R> {
 
 impl<T, R> Drop for Runner<T, R> {
     fn drop(&mut self) {
-        if self.counted {
+        // In a forked child the window's lock may be held by a thread that is not there.
+        if self.counted && self.stream.fork_generation == fork_generation() {
             self.stream.window.leave();
         }
     }
@@ -138,6 +141,7 @@ where
             limit: Limit { token: Some(over.clone()), deadline: limit.deadline },
             over,
             progress: options.progress,
+            fork_generation: fork_generation(),
         };
         Imap {
             items,

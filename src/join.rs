@@ -90,6 +90,7 @@ where
         // SAFETY: shared before it was queued.
         let shared = unsafe { this.fork.shared() };
         let Some(worker) = Worker::current() else { unreachable!("jobs are run by workers") };
+        // Relaxed: a hint.
         shared.thief.store(worker.core_index() + 1, Ordering::Relaxed);
         // SAFETY: the right to run the fork is ours.
         let closure = unsafe { this.take_closure() };

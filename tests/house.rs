@@ -58,7 +58,7 @@ fn root() -> &'static Path {
 
 /// All files below `src`, with their text.
 fn sources() -> Vec<(PathBuf, String)> {
-    let folders = ["src", "src/job", "src/primitive", "src/scope", "src/sleep", "src/sync", "src/task"]
+    let folders = ["src", "src/job", "src/primitive", "src/registry", "src/scope", "src/sleep", "src/sync", "src/task"]
         .map(|folder| root().join(folder));
     let files = folders.iter().flat_map(|folder| fs::read_dir(folder).expect("a folder of the crate"));
     let paths = files.map(|entry| entry.expect("an entry").path()).filter(|path| path.extension().is_some());

@@ -213,7 +213,7 @@ impl Sleep {
         }
         if (lazily || seeded(Flaw::TaskLeftToNapper)) && self.napping.load(Ordering::Relaxed) {
             self.skipped.store(true, Ordering::Relaxed);
-            // Pairs with the fences after the ends of a nap: either the napper's end sees `skipped`, or we see it.
+            // Pairs with the fence in `end_nap`: either the napper's end sees `skipped`, or we see it.
             fence(Ordering::SeqCst);
             if seeded(Flaw::NapperTakenForAsleep) || self.napping.load(Ordering::Relaxed) {
                 return false;
@@ -362,7 +362,7 @@ impl Sleep {
         self.lot.lock().closed = true;
     }
 
-    /// If the pool is closed and nobody holds a core or will ask for one, tells all threads to end. `idle_work` says
+    /// If the pool is closed and nobody holds a core or will ask for one, tells all threads to end. `queued_work` says
     /// whether there is queued work, seen after a fence that followed the last release of a core.
     pub fn end_if_done(&self, queued_work: impl FnOnce() -> bool) -> bool {
         let mut lot = self.lot.lock();
@@ -384,7 +384,8 @@ impl Sleep {
         true
     }
 
-    /// Whether the threads have been told to end. Relaxed: the fences in `Registry::submit` order it.
+    /// Whether the threads have been told to end. Relaxed: the fences in `Registry::work_appeared`, before the look in
+    /// `submit`, and in `Registry::end_if_done` order it.
     pub fn has_ended(&self) -> bool {
         self.ended.load(Ordering::Relaxed)
     }

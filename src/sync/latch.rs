@@ -94,6 +94,7 @@ impl Latch {
     #[inline]
     fn count_one(&self) -> Option<usize> {
         let order = if seeded(Flaw::ChangeRelaxed) { Ordering::Relaxed } else { Ordering::AcqRel };
+        // Relaxed: the exchange decides.
         let mut count = self.count.load(Ordering::Relaxed);
         loop {
             let left = count.checked_sub(1)?;

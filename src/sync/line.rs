@@ -116,7 +116,7 @@ impl Call {
 
     /// Tells the thread that its wait is over.
     pub fn answer(&self) {
-        // Release pairs with the Acquire in `wait`: what the answerer did before is visible to the thread that waited.
+        // Release pairs with the Acquire in `is_answered`: what the answerer did before is visible to the thread that waited.
         self.answered.store(true, Ordering::Release);
         self.seat.unpark();
     }
@@ -135,6 +135,7 @@ impl Call {
 
     /// Whether the thread has been answered.
     pub fn is_answered(&self) -> bool {
+        // Acquire pairs with the Release in `answer`.
         self.answered.load(Ordering::Acquire)
     }
 }

@@ -31,7 +31,8 @@ pub struct PushError<T>(pub T);
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TryPushError<T> {
-    /// There is no room now: `push` waits for some.
+    /// There is no room now: `push` waits for some. On processors with weakly ordered memory this may be so, for a moment, beside a
+    /// thread that has just popped a value and pushed another.
     Full(T),
     /// The queue has been closed.
     Closed(T),

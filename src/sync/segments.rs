@@ -116,6 +116,7 @@ impl<T> End<T> {
     }
 
     fn move_to(&self, segment: NonNull<Segment<T>>) {
+        // Release pairs with the Acquire in `segment`.
         self.segment.store(segment.as_ptr(), Ordering::Release);
     }
 }
@@ -189,6 +190,7 @@ impl<T> Slot<T> {
         // SAFETY: the index is this thread's, and nobody else looks at the value before the stamp says that it is there.
         // What was here before is gone: `Segment::is_spent`.
         self.value.with_mut(|place| unsafe { place.write(MaybeUninit::new(value)) });
+        // Release pairs with the Acquire in `holds`.
         let order = if seeded(Flaw::StampRelaxed) { Ordering::Relaxed } else { Ordering::Release };
         self.stamp.store(index | FILLED, order);
     }

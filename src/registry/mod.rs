@@ -1,19 +1,21 @@
 //! What a pool's threads share: its cores, the injector, and the decision whom to wake.
 
+mod kept;
+
 use crate::core::Core;
 use crate::error::{BuildError, discard, panic_text};
 use crate::job::JobRef;
 use crate::primitive::{
-    Arc, AtomicBool, Deque, Flaw, Injector, Mutex, Ordering, Roster, Steal, ThreadHandle, fence, fork_generation, now,
+    Arc, AtomicBool, Deque, Flaw, Injector, Mutex, Ordering, Steal, ThreadHandle, fence, fork_generation, now,
     processor, seeded, spare_cores, spawn_thread,
 };
 use crate::seat::{Place, Seat};
 use crate::sleep::{Sleep, Woken};
+use kept::ROSTER;
+pub use kept::find;
 use std::any::Any;
 use std::fmt;
-use std::mem::ManuallyDrop;
-use std::ops::Deref;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Weak;
 use std::time::{Duration, Instant};
 
@@ -137,17 +139,14 @@ impl Registry {
     /// Calls the user's code in the course of a thread's start. A thread that is started for work counts as searching already, which
     /// it does not do meanwhile.
     pub fn uncounted<R>(&self, searching: bool, hook: impl FnOnce() -> R) -> R {
-        struct SearchAgain<'a>(&'a Sleep);
-        impl Drop for SearchAgain<'_> {
-            fn drop(&mut self) {
-                self.0.search_again();
-            }
-        }
         if searching {
             self.found_work();
         }
-        let _again = (searching && !seeded(Flaw::HookCountedOut)).then(|| SearchAgain(&self.sleep));
-        hook()
+        let result = catch_unwind(AssertUnwindSafe(hook));
+        if searching && !seeded(Flaw::HookCountedOut) {
+            self.sleep.search_again();
+        }
+        result.unwrap_or_else(|payload| resume_unwind(payload))
     }
 
     /// The number of the pool's own cores.
@@ -255,7 +254,7 @@ impl Registry {
     #[inline]
     pub fn work_appeared(&self, lazily: bool) {
         // The producer's half of the sleep handshake: publish, fence, look for sleepers. Pairs with the fences in
-        // `after_release` and `stop_searching`.
+        // `after_release` and `found_work`.
         if !seeded(Flaw::WakerWithoutFence) {
             fence(Ordering::SeqCst);
         }
@@ -400,35 +399,6 @@ impl Registry {
         // A handler that panics, or a payload whose drop does: the panic hook has said so, and the pool goes on.
         if let Err(second) = handled {
             discard(second);
-        }
-    }
-}
-
-static ROSTER: Roster<Registry> = Roster::new();
-
-/// The registry of that number, if it is still alive.
-pub fn find(number: u64) -> Option<Kept> {
-    ROSTER.find(number).map(|registry| Kept(ManuallyDrop::new(registry)))
-}
-
-/// A count on a registry that may turn out to be the last: what the pool's hooks own is then dropped with it. If that panics,
-/// the panic hook tells of it, and it is no business of whoever has found the registry.
-pub struct Kept(ManuallyDrop<Arc<Registry>>);
-
-impl Deref for Kept {
-    type Target = Registry;
-
-    fn deref(&self) -> &Registry {
-        &self.0
-    }
-}
-
-impl Drop for Kept {
-    fn drop(&mut self) {
-        // SAFETY: taken once, here.
-        let registry = unsafe { ManuallyDrop::take(&mut self.0) };
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(registry))) {
-            discard(payload);
         }
     }
 }
