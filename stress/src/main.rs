@@ -1,7 +1,7 @@
 //! Uses everything that a pool has at random, for as long as asked, and checks every result:
 //!
 //! ```text
-//! cargo stress --seconds 60 --cores 16 --seed 1
+//! cargo stress -- --seconds 60 --cores 16 --seed 1
 //! ```
 //!
 //! What is done follows from the seed alone; who does it, and when, does not. On Linux threads are held up at random, each

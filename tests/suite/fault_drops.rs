@@ -1,4 +1,4 @@
-//! Panics where values of the user's are dropped, where `tests/drop_panics.rs` does not look: in loops that can fail or
+//! Panics where values of the user's are dropped, where `drop_panics` does not look: in loops that can fail or
 //! combine, under options, in streams, and in the primitives that hold values.
 
 use crate::common::{Gate, LONG, assert_sound, at_cores, panic_text_of, within};

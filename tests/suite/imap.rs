@@ -299,7 +299,6 @@ fn stopped_by_options() {
     });
 }
 
-/// A consumer that waits when the deadline passes goes on, whatever the item does that it waits for.
 /// An item that ends when the gate is opened. If the pool's threads are late, and the consumer, who is to open it, comes to run
 /// the item itself, it ends when the stream is stopped.
 fn until_told(gate: Arc<Gate>) -> impl Fn(usize) + Send + Sync + 'static {
@@ -313,6 +312,7 @@ fn until_told(gate: Arc<Gate>) -> impl Fn(usize) + Send + Sync + 'static {
     }
 }
 
+/// A consumer that waits when the deadline passes goes on, whatever the item does that it waits for.
 #[test]
 fn a_deadline_while_waiting() {
     let pool = Pool::new(2).expect("a pool");
