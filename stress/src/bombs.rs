@@ -2,8 +2,8 @@
 
 use crate::seed::Seed;
 use crate::tasks::done;
-use purloin::{JoinError, Options, Pool};
-use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
+use purloin::{Options, Pool};
+use std::panic::{AssertUnwindSafe, catch_unwind, panic_any, resume_unwind};
 
 /// What a closure panics with on purpose.
 pub struct OnPurpose(pub u64);
@@ -26,7 +26,7 @@ fn explode(pool: &Pool, seed: Seed) {
     };
     let bomb = seed.0 % 50;
     let item = |n: u64| if n == bomb { go_off() } else { seed.part(n).0 };
-    match seed.part(10 << 32).below(11) {
+    match seed.part(10 << 32).below(12) {
         0 => drop(pool.join(|| seed.part(1).dawdle(), go_off)),
         1 => drop(pool.join(go_off, || seed.part(1).dawdle())),
         2 => drop(pool.map(0..50u64, item)),
@@ -35,8 +35,12 @@ fn explode(pool: &Pool, seed: Seed) {
             drop(s.spawn(go_off));
         }),
         4 => match pool.spawn(move || -> u64 { panic_any(OnPurpose(seed.0)) }).join() {
-            Err(JoinError::Cancelled) => drop(go_off()),
-            result => drop(done(result)),
+            Err(error) if error.is_panic() => resume_unwind(error.into_panic().expect("it is one")),
+            Err(error) => {
+                assert!(error.is_cancelled());
+                go_off();
+            }
+            Ok(_) => {}
         },
         5 => drop(pool.map_reduce(0..50u64, item, 0, u64::wrapping_add)),
         6 => {
@@ -50,6 +54,7 @@ fn explode(pool: &Pool, seed: Seed) {
             // What the closure panics with comes out of the `next` for its item.
             drop(pool.imap(0..50u64, item).collect::<Vec<_>>());
         }
+        10 => _ = pool.scope(|s| done(s.spawn(go_off).join())),
         _ => drop(pool.install(go_off)),
     }
     // A task whose handle is gone tells the pool's hook.

@@ -5,6 +5,7 @@ use crate::seed::Seed;
 use purloin::Pool;
 use purloin::sync::{Monitor, Mutex, OnceLock, Queue, RwLock, Semaphore};
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Tasks of a program.
@@ -14,13 +15,14 @@ const TURNS: u64 = 5;
 
 /// Runs one of the programs and checks what comes of it.
 pub fn run(pool: &Pool, seed: Seed) {
-    match seed.part(1).below(7) {
+    match seed.part(1).below(8) {
         0 => mutex(pool, seed),
         1 => rwlock(pool, seed),
         2 => monitor(pool, seed),
         3 => semaphore(pool, seed),
         4 => bounded_semaphore(pool, seed),
-        5 => once(pool, seed),
+        5 => owned_permits(pool, seed),
+        6 => once(pool, seed),
         _ => queue(pool, seed),
     }
 }
@@ -36,7 +38,7 @@ fn turns(pool: &Pool, seed: Seed, turn: impl Fn(u64, Seed) + Sync) {
 }
 
 fn mutex(pool: &Pool, seed: Seed) {
-    let (mutex, missed) = (Mutex::new(0), AtomicU64::new(0));
+    let (mut mutex, missed) = (Mutex::new(0), AtomicU64::new(0));
     turns(pool, seed, |_, seed| {
         let guard = match seed.below(4) {
             0 => mutex.try_lock(),
@@ -60,11 +62,12 @@ fn mutex(pool: &Pool, seed: Seed) {
             None => _ = missed.fetch_add(1, Ordering::Relaxed),
         }
     });
-    assert_eq!(mutex.into_inner() + missed.into_inner(), TASKS * TURNS);
+    *mutex.get_mut() += missed.into_inner();
+    assert_eq!(mutex.into_inner(), TASKS * TURNS);
 }
 
 fn rwlock(pool: &Pool, seed: Seed) {
-    let (pair, written) = (RwLock::new((0, 0)), AtomicU64::new(0));
+    let (mut pair, written) = (RwLock::new((0, 0)), AtomicU64::new(0));
     turns(pool, seed, |_, seed| {
         let writer = match seed.below(6) {
             0 => pair.try_write(),
@@ -91,11 +94,12 @@ fn rwlock(pool: &Pool, seed: Seed) {
         }
     });
     let written = written.into_inner();
-    assert_eq!(pair.into_inner(), (written, written));
+    pair.get_mut().0 += 1;
+    assert_eq!(pair.into_inner(), (written + 1, written));
 }
 
 fn monitor(pool: &Pool, seed: Seed) {
-    let monitor = Monitor::new(0);
+    let mut monitor = Monitor::new(0);
     turns(pool, seed, |_, seed| {
         monitor.with(|mut count| {
             let before = *count;
@@ -103,7 +107,8 @@ fn monitor(pool: &Pool, seed: Seed) {
             *count = before + 1;
         });
     });
-    assert_eq!(monitor.into_inner(), TASKS * TURNS);
+    *monitor.get_mut() += 1;
+    assert_eq!(monitor.into_inner(), TASKS * TURNS + 1);
 }
 
 fn semaphore(pool: &Pool, seed: Seed) {
@@ -143,8 +148,35 @@ fn bounded_semaphore(pool: &Pool, seed: Seed) {
     assert!(semaphore.is_closed() && semaphore.acquire(1).is_err());
 }
 
+/// Permits that are taken by one thread and given back by another, as a rule: who steals the other half of a fork.
+fn owned_permits(pool: &Pool, seed: Seed) {
+    let permits = 1 + seed.part(1).below(3);
+    let (semaphore, inside) = (Arc::new(Semaphore::new(permits as usize)), AtomicU64::new(0));
+    turns(pool, seed, |_, seed| {
+        let wanted = 1 + seed.part(2).below(permits);
+        let permit = match seed.below(3) {
+            0 => semaphore.try_acquire_owned(wanted as usize).ok(),
+            _ => Some(semaphore.acquire_owned(wanted as usize).expect("nobody closes it")),
+        };
+        let Some(permit) = permit else { return };
+        assert_eq!(permit.count() as u64, wanted);
+        assert!(inside.fetch_add(wanted, Ordering::Relaxed) + wanted <= permits, "more permits out than there are");
+        let give_back = || {
+            inside.fetch_sub(wanted, Ordering::Relaxed);
+            if seed.part(3).once_in(4) {
+                permit.forget();
+                semaphore.add_permits(wanted as usize).expect("they had been taken");
+            } else {
+                drop(permit);
+            }
+        };
+        pool.join(|| seed.dawdle(), give_back);
+    });
+    assert_eq!(semaphore.available() as u64, permits);
+}
+
 fn once(pool: &Pool, seed: Seed) {
-    let (once, tries, made) = (OnceLock::new(), AtomicU64::new(0), AtomicU64::new(0));
+    let (mut once, tries, made) = (OnceLock::new(), AtomicU64::new(0), AtomicU64::new(0));
     let failures = seed.part(1).below(3);
     turns(pool, seed, |n, seed| {
         let make = || {
@@ -164,7 +196,10 @@ fn once(pool: &Pool, seed: Seed) {
         }
     });
     assert_eq!((made.into_inner(), tries.into_inner()), (1, 1 + failures));
-    assert!(once.into_inner().is_some_and(|n| n < TASKS * TURNS));
+    *once.get_mut().expect("it was made") += TASKS * TURNS;
+    assert!(once.take().is_some_and(|n| (TASKS * TURNS..2 * TASKS * TURNS).contains(&n)));
+    assert_eq!((once.get(), once.set(1)), (None, Ok(())), "another may come now");
+    assert_eq!(once.into_inner(), Some(1));
 }
 
 /// Nobody waits: what goes in comes out, or is there in the end.

@@ -34,7 +34,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 use tree::{DEPTH, Tree};
-use watch::{STEPS, resident, watch};
+use watch::{FAILURES, STEPS, resident, watch};
 
 /// Uses everything that a pool has at random, and checks every result.
 #[derive(Parser)]
@@ -57,7 +57,6 @@ const LIFETIME: u64 = 60;
 
 /// Rounds finished, by all callers.
 static ROUNDS: AtomicU64 = AtomicU64::new(0);
-static FAILURES: AtomicU64 = AtomicU64::new(0);
 
 /// One caller's rounds with these pools.
 fn call(pools: &Pools, seed: Seed, end: Instant) {
@@ -67,12 +66,13 @@ fn call(pools: &Pools, seed: Seed, end: Instant) {
         }
         let seed = seed.part(round);
         let tree = Tree { seed, depth: 1 + seed.part(1).below(DEPTH) };
+        let pools = if seed.part(3).once_in(8) { &pools.with_global() } else { pools };
         let result = catch_unwind(AssertUnwindSafe(|| match seed.part(2).below(3) {
             0 => tree.parallel(pools),
             1 => pools.main.install(|| tree.parallel(pools)),
             _ => {
                 let within = pools.clone();
-                let task = pools.main.spawn(move || tree.parallel(&within));
+                let task = pools.spawn(seed.part(4), move || tree.parallel(&within));
                 match task.join() {
                     Err(JoinError::Cancelled) => tree.serial(),
                     result => tasks::done(result),
@@ -119,6 +119,7 @@ fn live(cores: usize, seed: Seed, end: Instant, watched: &Mutex<Option<Pools>>) 
         let _ = pools.main.join_threads(Some(Instant::now() + seed.part(9).moment(1_000)));
         pools.main.join_threads(None).expect("closed");
         assert!(queued.iter().all(JoinHandle::is_finished), "nothing is left when the threads are gone");
+        pools.threads.check(cores);
     }
     // Both end here, the main one perhaps with tasks that nobody joined.
     drop(pools);

@@ -1,10 +1,14 @@
 //! What a round uses, and what it may do with it.
 
+use crate::bombs::OnPurpose;
 use crate::seed::Seed;
 use crate::tree::DEPTH;
-use purloin::{Pool, sync};
+use crate::watch::FAILURES;
+use purloin::{JoinHandle, Pool, sync};
+use std::any::Any;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::Duration;
 
 /// Which locks are held while others work for their holder.
@@ -40,11 +44,40 @@ pub struct Level {
     pub shared: sync::RwLock<()>,
 }
 
+/// How many threads of a pool have started, and how many have ended, as its hooks tell.
+#[derive(Debug, Default)]
+pub struct Threads {
+    started: AtomicUsize,
+    ended: AtomicUsize,
+}
+
+impl Threads {
+    fn name(index: usize) -> String {
+        format!("stress-{index}")
+    }
+
+    /// Counts the thread that calls this. What this panics with is told by `on_task_panic`.
+    fn count(index: usize, count: &AtomicUsize) {
+        count.fetch_add(1, Ordering::Relaxed);
+        assert_eq!(thread::current().name(), Some(&*Threads::name(index)));
+    }
+
+    /// Checks, of a pool that is no more, that each thread called both hooks, and that there were as many as its cores.
+    pub fn check(&self, cores: usize) {
+        let (started, ended) = (self.started.load(Ordering::Relaxed), self.ended.load(Ordering::Relaxed));
+        assert!(started == ended && started >= cores, "{started} threads have started, {ended} ended");
+    }
+}
+
 /// What a round uses.
 #[derive(Clone, Debug)]
 pub struct Pools {
     pub main: Pool,
     pub other: Pool,
+    /// Those of the main pool.
+    pub threads: Arc<Threads>,
+    /// The main pool is the global one.
+    pub global: bool,
     /// One for each level.
     pub levels: Arc<[Level; DEPTH as usize + 1]>,
     pub locks: Locks,
@@ -78,8 +111,21 @@ impl Pools {
             4 => (ROOM, None, Locks::None, true),
             _ => (ROOM, None, Locks::Own, false),
         };
-        let build = |cores, seed: Seed| {
-            let dawdle = move |index| seed.part(index as u64).dawdle();
+        let threads = Arc::<Threads>::default();
+        let build = |cores, seed: Seed, threads: Arc<Threads>| {
+            let (starts, ends) = (Arc::clone(&threads), threads);
+            let start = move |index| {
+                seed.part(index as u64).dawdle();
+                Threads::count(index, &starts.started);
+            };
+            let exit = move |index| {
+                seed.part(index as u64).dawdle();
+                Threads::count(index, &ends.ended);
+            };
+            // What comes here is a panic of a task that nobody joins.
+            let panicked = |payload: Box<dyn Any + Send>| {
+                FAILURES.fetch_add(u64::from(!payload.is::<OnPurpose>()), Ordering::Relaxed);
+            };
             let mut builder = Pool::builder().cores(cores).max_threads(cores + spare);
             if let Some(bytes) = stack_size {
                 builder = builder.stack_size(bytes);
@@ -88,12 +134,15 @@ impl Pools {
                 // Whether tasks that sleep or wait with a time-out count as a standstill is a matter of luck.
                 builder = builder.watchdog(seed.moment(20_000), |snapshot| drop(snapshot.to_string()));
             }
-            let built = builder.on_thread_start(dawdle).on_thread_exit(dawdle).on_task_panic(drop).build();
+            let builder = builder.thread_name(Threads::name).on_thread_start(start).on_thread_exit(exit);
+            let built = builder.on_task_panic(panicked).build();
             built.unwrap_or_else(|error| panic!("no pool: {error}"))
         };
         Pools {
-            main: build(cores, seed.part(1)),
-            other: build(1 + seed.part(2).below(3) as usize, seed.part(3)),
+            main: build(cores, seed.part(1), Arc::clone(&threads)),
+            other: build(1 + seed.part(2).below(3) as usize, seed.part(3), Arc::default()),
+            threads,
+            global: false,
             levels: Arc::default(),
             locks,
             across,
@@ -105,6 +154,23 @@ impl Pools {
             },
             roomy: spare == ROOM && locks != Locks::Std,
             programs: Arc::default(),
+        }
+    }
+
+    /// The same with the global pool as the main one. It has as many threads to spare as any of these.
+    pub fn with_global(&self) -> Pools {
+        Pools { main: Pool::global().clone(), global: true, ..self.clone() }
+    }
+
+    /// A task of the main pool, in one of the ways to it.
+    pub fn spawn<T: Send + 'static>(&self, seed: Seed, task: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+        if self.global {
+            // Also on a thread that belongs to no pool.
+            purloin::spawn(task)
+        } else if seed.once_in(2) {
+            self.main.install(|| purloin::spawn(task))
+        } else {
+            self.main.spawn(task)
         }
     }
 

@@ -3,6 +3,7 @@
 use crate::seed::Seed;
 use purloin::Pool;
 use purloin::sync::{Barrier, Condvar, Event, Latch, Monitor, Mutex, Queue, Semaphore};
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -17,7 +18,7 @@ type Patience = Option<Duration>;
 
 /// Runs one of the programs and checks what comes of it.
 pub fn run(pool: &Pool, seed: Seed, patience: Patience) {
-    match seed.part(1).below(9) {
+    match seed.part(1).below(10) {
         0 => condvar(pool, seed, patience),
         1 => monitor(pool, seed, patience),
         2 => queue(pool, seed, patience),
@@ -26,6 +27,7 @@ pub fn run(pool: &Pool, seed: Seed, patience: Patience) {
         5 => event(pool, seed, patience),
         6 => latch(pool, seed, patience),
         7 => semaphore(pool, seed, patience),
+        8 => buffer(pool, seed, patience),
         _ => blocking(pool, seed, patience),
     }
 }
@@ -51,18 +53,69 @@ fn condvar(pool: &Pool, seed: Seed, patience: Patience) {
             let wanted = round * TASKS + n;
             let mut guard = turn.lock();
             match patience {
-                None => guard = changed.wait_while(guard, |turn| *turn != wanted),
-                Some(timeout) => guard = changed.wait_for(guard, timeout).0,
+                None if seed.once_in(2) => guard = changed.wait_while(guard, |turn| *turn != wanted),
+                None => {
+                    while *guard != wanted {
+                        guard = changed.wait(guard);
+                    }
+                }
+                Some(timeout) if seed.once_in(2) => guard = changed.wait_for(guard, timeout).0,
+                Some(timeout) => {
+                    let (again, result) = changed.wait_while_for(guard, |turn| *turn != wanted, timeout);
+                    assert_eq!(result.timed_out(), *again != wanted);
+                    guard = again;
+                }
             }
             seed.part(round).dawdle();
             *guard += 1;
             if seed.part(round).once_in(2) {
                 drop(guard);
             }
-            changed.notify_all();
+            assert!((changed.notify_all() as u64) < TASKS);
         }
     });
     assert_eq!(turn.into_inner(), TASKS * TURNS);
+}
+
+/// A bounded buffer: one produces, the others consume, and each notifies one that waits.
+fn buffer(pool: &Pool, seed: Seed, patience: Patience) {
+    /// Values in the buffer, and whether they are the last.
+    type Values = (VecDeque<u64>, bool);
+    let (values, filled, emptied) = (Mutex::new(Values::default()), Condvar::new(), Condvar::new());
+    let room = 1 + seed.part(TASKS).below(3) as usize;
+    let (pushed, popped) = (AtomicU64::new(0), AtomicU64::new(0));
+    tasks(pool, seed, |n, seed| {
+        let within = |guard, changed: &Condvar, wait: fn(&mut Values, usize) -> bool| match patience {
+            None => changed.wait_while(guard, |values| wait(values, room)),
+            Some(timeout) => changed.wait_while_for(guard, |values| wait(values, room), timeout).0,
+        };
+        if n == 0 {
+            for value in 0..20 {
+                let mut guard = within(values.lock(), &emptied, |values, room| values.0.len() >= room);
+                if guard.0.len() < room {
+                    guard.0.push_back(value);
+                    pushed.fetch_add(1 << value, Ordering::Relaxed);
+                }
+                drop(guard);
+                filled.notify_one();
+                seed.part(value).dawdle();
+            }
+            values.lock().1 = true;
+            assert!((filled.notify_all() as u64) < TASKS);
+            return;
+        }
+        loop {
+            let mut guard = within(values.lock(), &filled, |values, _| values.0.is_empty() && !values.1);
+            let Some(value) = guard.0.pop_front() else { break };
+            drop(guard);
+            popped.fetch_add(1 << value, Ordering::Relaxed);
+            emptied.notify_one();
+            seed.part(value).dawdle();
+        }
+    });
+    let left: u64 = values.into_inner().0.into_iter().map(|value| 1 << value).sum();
+    assert_eq!(popped.into_inner() + left, pushed.into_inner(), "each value once");
+    assert!(patience.is_some() || left == 0);
 }
 
 fn monitor(pool: &Pool, seed: Seed, patience: Patience) {
@@ -143,6 +196,7 @@ fn errands(pool: &Pool, seed: Seed, patience: Patience) {
 
 fn barrier(pool: &Pool, seed: Seed, patience: Patience) {
     let barrier = Barrier::new(TASKS as usize);
+    assert_eq!(barrier.parties() as u64, TASKS);
     let (leaders, arrived) = (AtomicU64::new(0), AtomicU64::new(0));
     tasks(pool, seed, |_, seed| {
         for round in 0..TURNS {

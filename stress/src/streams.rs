@@ -88,7 +88,7 @@ fn stopped(
     let stream =
         if ordered { with.imap(0..tree.children(), run) } else { with.imap_unordered(0..tree.children(), run) };
     let mut results = Vec::new();
-    for result in stream {
+    for result in stream.buffer(1 + seed.part(2).below(8) as usize) {
         match result {
             Ok(result) => results.push(result),
             Err(stopped) => {

@@ -19,13 +19,19 @@ pub fn spawned(tree: Tree, pools: &Pools) -> u64 {
     let tasks: Vec<_> = (0..tree.children())
         .map(|n| {
             let (child, within) = (tree.child(n), pools.clone());
-            pools.main.spawn(move || child.parallel(&within))
+            pools.spawn(seed.part(n).part(1), move || child.parallel(&within))
         })
         .collect();
     let joined = |(n, task): (u64, JoinHandle<u64>)| {
         let seed = seed.part(n);
         let result = match seed.below(8) {
-            0 => task.try_join().unwrap_or_else(JoinHandle::join),
+            0 => {
+                let finished = task.is_finished();
+                task.try_join().unwrap_or_else(|task| {
+                    assert!(!finished, "what is finished can be joined at once");
+                    task.join()
+                })
+            }
             1 => task.join_timeout(seed.moment(2_000)).unwrap_or_else(JoinHandle::join),
             2 => {
                 // Its result is lost, and the task is done all the same, or dropped if the pool is terminated.
@@ -73,18 +79,23 @@ fn limited(tree: Tree, pools: &Pools) -> u64 {
 
 /// The children as tasks of a scope, joined, or left to its end.
 pub fn scoped(tree: Tree, pools: &Pools) -> u64 {
-    let sum = AtomicU64::new(0);
+    let (sum, ended) = (AtomicU64::new(0), AtomicU64::new(0));
     let how = tree.seed.part(15 << 32).below(3);
     pools.main.scope(|s| {
         let mut handles = Vec::new();
         for n in 0..tree.children() {
-            let (child, sum) = (tree.child(n), &sum);
-            let handle = s.spawn(move || nested(s, child, pools, sum));
+            let (child, sum, ended) = (tree.child(n), &sum, &ended);
+            let handle = s.spawn(move || {
+                nested(s, child, pools, sum);
+                ended.fetch_add(1, Ordering::Relaxed);
+            });
             match how {
                 0 => drop(handle),
                 _ => handles.push(handle),
             }
         }
+        let finished = handles.iter().filter(|handle| handle.is_finished()).count() as u64;
+        assert!(finished <= ended.load(Ordering::Relaxed), "what a finished task did is seen");
         if how == 1 {
             handles.into_iter().for_each(|handle| done(handle.join()));
         }

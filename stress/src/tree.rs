@@ -69,6 +69,7 @@ impl Tree {
             16..18 => streams::sum(self, pools),
             18 => (0..children).map(run).fold(0, u64::wrapping_add),
             19 if pools.across => pools.other.install(|| halves(&pools.other, 0, children, &run)),
+            19 if pools.global => halves_here(0, children, &run),
             19 => pool.install(|| halves_here(0, children, &run)),
             20 => pool.install(|| loops::sum(pool, way, children, &run)),
             21 => self.locked(pools, || halves(pool, 0, children, &run)),
@@ -118,9 +119,12 @@ impl Tree {
             2 => {
                 let stats = pools.main.stats();
                 assert_eq!(stats.cores, pools.main.cores());
+                assert!(format!("{:#?}", pools.main).starts_with("Pool"));
                 assert!(stats.threads <= stats.peak_threads && stats.peak_threads > 0, "{stats}");
             }
-            3 => purloin::sync::waiting().threads().iter().for_each(|waiting| assert!(!waiting.kind().is_empty())),
+            3 => purloin::sync::waiting().threads().iter().for_each(|waiting| {
+                assert!(!waiting.kind().is_empty() && waiting.location().file().ends_with(".rs"));
+            }),
             _ => {}
         }
     }

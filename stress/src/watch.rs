@@ -1,6 +1,7 @@
 //! Tells a standstill from a long wait, and says what everybody is doing then.
 
 use crate::pools::Pools;
+use purloin::Pool;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -8,6 +9,9 @@ use std::time::Duration;
 
 /// Counts what gets done: nodes of trees, pools that ended.
 pub static STEPS: AtomicU64 = AtomicU64::new(0);
+
+/// Counts what went wrong.
+pub static FAILURES: AtomicU64 = AtomicU64::new(0);
 
 /// Between two looks.
 const TICK: Duration = Duration::from_millis(100);
@@ -37,7 +41,7 @@ fn report(pools: Option<&Pools>) {
         None => eprintln!("the pools are about to end"),
         Some(pools) => {
             eprintln!("{pools:?}");
-            for pool in [&pools.main, &pools.other] {
+            for pool in [&pools.main, &pools.other, Pool::global()] {
                 eprintln!("{pool:#?}\n{}", pool.stats());
             }
         }
