@@ -65,6 +65,10 @@ impl<const CAREFUL: bool, M, O> Tree<'_, CAREFUL, M, O> {
             std::mem::forget(on_panic);
             return combined;
         }
+        // There may be far more blocks than anybody can go through to find each of them stopped.
+        if self.bounds.stop_at(at) {
+            return (None, 0);
+        }
         let half = blocks / 2 * self.block;
         let (first, rest) = part.cut(half);
         let (left, right) = join_on(

@@ -74,7 +74,7 @@ impl<'a> With<'a> {
     ///
     /// # Panics
     ///
-    /// With what `f` panicked with.
+    /// As [`Pool::map`](crate::Pool::map), also if the places of a loop that was stopped would take more than `isize::MAX` bytes.
     ///
     /// ```
     /// use purloin::{CancelToken, Options, Pool};

@@ -2,7 +2,7 @@
 //! dropped twice, and items and results of any size.
 
 use crate::common::{Gate, LONG, assert_sound, at_cores, panic_text_of, spin_for, watched, within};
-use purloin::Pool;
+use purloin::{CancelToken, Options, Pool};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -214,7 +214,29 @@ fn ranges_beyond_all_memory() {
         let text = panic_text_of(|| pool.map(i128::MIN..i128::MAX, |_| 0u8));
         assert!(text.contains("more items than memory has addresses"), "{text}");
         assert_eq!(panic_text_of(|| pool.map(0..u64::MAX / 2, |_| 0u64)), "capacity overflow");
+        assert_eq!(panic_text_of(|| pool.try_map(0..u64::MAX / 2, |_| Ok::<_, ()>(0u64))), "capacity overflow");
+        let text = panic_text_of(|| pool.map_reduce(0..u128::MAX, |_| 0, 0, usize::wrapping_add));
+        assert!(text.contains("more items than memory has addresses"), "{text}");
         assert_eq!(calls.load(Ordering::Relaxed), 0);
+        assert_sound(pool);
+    });
+}
+
+/// As many items as memory has addresses, in a loop that is stopped: what takes memory for each says that there is not so much.
+#[test]
+fn stopped_loops_beyond_all_memory() {
+    at_cores(|pool| {
+        let token = CancelToken::new();
+        token.cancel();
+        let with = || pool.with(Options::new().token(&token));
+        assert_eq!(panic_text_of(|| with().map(0..u64::MAX, |_| 0u64)), "capacity overflow");
+        // Results without size, of which each has a place when some are missing.
+        assert_eq!(panic_text_of(|| with().map(0..u64::MAX, |_| ())), "capacity overflow");
+        assert_eq!(panic_text_of(|| with().try_map(0..u64::MAX, |_| Ok::<_, ()>(()))), "capacity overflow");
+        let stopped = with().for_each(0..u64::MAX, |_| ()).expect_err("cancelled");
+        assert_eq!((stopped.finished, stopped.total, stopped.done), (0, Some(usize::MAX), vec![]));
+        let stopped = with().map_reduce(0..u64::MAX, |_| 1, 0, usize::wrapping_add).expect_err("cancelled");
+        assert_eq!((stopped.finished, stopped.total, stopped.done), (0, Some(usize::MAX), 0));
         assert_sound(pool);
     });
 }
