@@ -99,6 +99,29 @@ fn the_window_is_strict() {
     });
 }
 
+/// A window that nothing fills, and iterators that have, or claim to have, more items than memory would hold.
+#[test]
+fn windows_and_lengths_beyond_all_memory() {
+    at_cores(|pool| {
+        let all: Vec<usize> = pool.imap(0..500, |n| n).buffer(usize::MAX).collect();
+        assert!(all.into_iter().eq(0..500));
+        let mut endless = pool.imap_unordered(0..=usize::MAX, |n| n);
+        let mut repeated = pool.imap(std::iter::repeat_n(7, usize::MAX), |n| n);
+        for taken in 1..100 {
+            assert!(endless.next().is_some_and(|n| n < 2_000));
+            assert_eq!(endless.size_hint(), (usize::MAX - taken + 1, Some(usize::MAX - taken + 1)));
+            assert_eq!(repeated.next(), Some(7));
+            assert_eq!(repeated.size_hint(), (usize::MAX - taken, Some(usize::MAX - taken)));
+        }
+        // One item more than can be counted: nobody can tell how many there were.
+        let token = CancelToken::new();
+        let mut stopped = pool.with(Options::new().token(&token)).imap(0..=usize::MAX, |n| n);
+        assert_eq!(stopped.next().expect("an item").expect("not cancelled"), 0);
+        token.cancel();
+        assert_eq!(stopped.next().expect("the error").expect_err("cancelled").total, None);
+    });
+}
+
 /// With a window of one, the next item may depend on the last result.
 #[test]
 fn results_that_lead_to_items() {
