@@ -20,6 +20,7 @@ mod join_timeout;
 mod loops;
 mod map;
 mod nesting;
+mod one_processor;
 mod panics;
 mod rescues;
 mod safe_waits;

@@ -143,3 +143,16 @@ fn one_is_not_kept_waiting() {
         assert!(barrier.wait().is_leader());
     }
 }
+
+/// More parties than there can be threads: they never meet.
+#[test]
+fn as_many_as_can_be_counted() {
+    at_cores(|pool| {
+        let barrier = Barrier::new(usize::MAX);
+        assert_eq!(barrier.parties(), usize::MAX);
+        for _ in 0..2 {
+            let late = pool.install(|| barrier.wait_timeout(Duration::from_millis(1)));
+            assert!(late.is_err());
+        }
+    });
+}

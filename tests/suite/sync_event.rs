@@ -130,6 +130,14 @@ fn too_many_parts_are_reported() {
     latch.wait();
 }
 
+/// More parts than anybody will ever count down.
+#[test]
+fn as_many_parts_as_can_be_counted() {
+    let latch = Latch::new(usize::MAX);
+    (0..10).for_each(|_| latch.count_down());
+    assert_eq!((latch.remaining(), latch.wait_timeout(SOON)), (usize::MAX - 10, Err(TimedOut)));
+}
+
 /// All threads that the pool may have wait: they do so as threads do, and go on when somebody from outside comes.
 #[test]
 fn at_the_cap_it_just_blocks() {

@@ -309,6 +309,38 @@ fn sizes() {
     assert!(panic_text_of(|| Queue::<()>::bounded(0)).contains("could never hold a value"));
 }
 
+/// A bound beyond all memory is none in effect, also where a counter could not tell it.
+#[test]
+fn bounds_that_nothing_reaches() {
+    const BOUNDS: [usize; 8] = [
+        usize::MAX / 8,
+        usize::MAX / 4,
+        usize::MAX / 4 + 1,
+        usize::MAX / 2,
+        usize::MAX / 2 + 1,
+        usize::MAX - 4,
+        usize::MAX - 1,
+        usize::MAX,
+    ];
+    at_cores(|pool| {
+        for bound in BOUNDS {
+            let queue = Queue::bounded(bound);
+            assert_eq!(queue.capacity(), (bound < usize::MAX).then_some(bound));
+            for _ in 0..3 {
+                (0..500).for_each(|n| assert_eq!(queue.try_push(n), Ok(())));
+                assert_eq!(queue.len(), 500);
+                assert!((0..500).all(|n| queue.pop() == Ok(n)));
+            }
+            pool.scope(|s| {
+                s.spawn(|| (0..500).for_each(|n| queue.push_timeout(n, NEVER).expect("room")));
+                s.spawn(|| assert!((0..500).all(|n| queue.pop() == Ok(n))));
+            });
+            queue.close();
+            assert_eq!((queue.pop(), queue.push(0)), (Err(Closed), Err(PushError(0))));
+        }
+    });
+}
+
 /// Of such values not many would fit on a thread's stack.
 #[test]
 fn large_values() {
