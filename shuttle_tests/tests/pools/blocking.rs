@@ -132,7 +132,7 @@ fn queue() {
 
 #[test]
 fn queue_and_its_end() {
-    play("queue", 4000, queue).with(&[&PUSHED_TOO_LATE, &POPPED_TOO_LATE, &POPPED_IN_TIME]);
+    play("queue", 3000, queue).with(&[&PUSHED_TOO_LATE, &POPPED_TOO_LATE, &POPPED_IN_TIME]);
 }
 
 static PERMIT_TOO_LATE: Witness = Witness::new("the time for a permit was over");
@@ -263,12 +263,12 @@ fn mistakes_are_found() {
             deadlock(Flaw::WaitsUnmarked, 4000, semaphore),
             // A permit too many lets in one too many, or is there at the end.
             assertion(Flaw::LeaverGivesBack, &["more permits are out", "all permits came back"], 4000, semaphore),
-            deadlock(Flaw::LeaverStaysInLine, 4000, queue),
+            deadlock(Flaw::LeaverStaysInLine, 3000, queue),
             // A permit that is lost is missed by whoever waits for it, or at the end, whichever comes first.
             assertion(Flaw::ServedTakenForLate, &[DEADLOCK, "all permits came back"], 4000, semaphore),
-            deadlock(Flaw::AnswersOne, 4000, queue),
-            deadlock(Flaw::WakesBeforeChange, 4000, queue),
-            deadlock(Flaw::EntersUnlooked, 4000, queue),
+            deadlock(Flaw::AnswersOne, 3000, queue),
+            deadlock(Flaw::WakesBeforeChange, 3000, queue),
+            deadlock(Flaw::EntersUnlooked, 3000, queue),
             deadlock(Flaw::UnlocksBeforeEntering, 4000, buffer),
             assertion(Flaw::HolderNotCleared, &["deadlock: a thread locks again what it holds"], 4000, buffer),
             deadlock(Flaw::OfferNotRepeated, 4000, buffer),

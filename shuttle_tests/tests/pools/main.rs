@@ -5,6 +5,8 @@ mod common;
 mod blocking;
 mod fork;
 mod lend;
+mod loops;
+mod rwlock;
 mod scope;
 mod shutdown;
 mod stream;

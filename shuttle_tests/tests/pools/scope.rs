@@ -69,7 +69,7 @@ fn scopes() {
 
 #[test]
 fn scopes_within_scopes() {
-    play("scopes", 4000, scopes).with(&[&STOLEN, &INJECTED, &HANDED_OVER]);
+    play("scopes", 3000, scopes).with(&[&STOLEN, &INJECTED, &HANDED_OVER]);
 }
 
 static TOO_LATE: Witness = Witness::new("the time for a task was over");
@@ -157,7 +157,7 @@ fn mistakes_are_found() {
     find_all(
         "scope::mistakes_are_found",
         &[
-            deadlock(Flaw::EndsUntold, 4000, scopes),
+            deadlock(Flaw::EndsUntold, 3000, scopes),
             deadlock(Flaw::InjectorForgotten, 4000, tasks),
             deadlock(Flaw::StandInForgotten, 4000, tasks),
             assertion(Flaw::TaskClaimedByStore, &["a task is claimed once"], 4000, tasks),

@@ -79,7 +79,7 @@ impl Drop for Mark {
 
 #[test]
 fn ends_at_any_moment() {
-    play("ends", 5000, ends).with(&[&REFUSED, &RAN, &STILL_THERE, &ENDED_BY_A_TASK]);
+    play("ends", 4000, ends).with(&[&REFUSED, &RAN, &STILL_THERE, &ENDED_BY_A_TASK]);
 }
 
 static CANCELLED: Witness = Witness::new("a task was cancelled that had not begun");
@@ -129,6 +129,6 @@ fn terminated_midway() {
 fn mistakes_are_found() {
     find_all(
         "shutdown::mistakes_are_found",
-        &[deadlock(Flaw::WatcherForgotten, 5000, ends), deadlock(Flaw::GrantLeftBehind, 5000, ends)],
+        &[deadlock(Flaw::WatcherForgotten, 4000, ends), deadlock(Flaw::GrantLeftBehind, 4000, ends)],
     );
 }
