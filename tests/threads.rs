@@ -116,7 +116,9 @@ fn an_absurd_stack() {
         for bytes in [usize::MAX / 4, isize::MAX as usize, isize::MAX as usize + 1, usize::MAX - 4096, usize::MAX] {
             note(format!("with {cores} cores and stacks of {bytes} bytes"));
             match within(LONG, || Pool::builder().cores(cores).stack_size(bytes).build()) {
-                Err(BuildError::Thread { started: 0, source }) => println!("{source:?}"),
+                Err(BuildError::Thread { started: 0, source }) => {
+                    assert!(source.raw_os_error().is_some(), "{source:?}")
+                }
                 other => panic!("a pool with huge stacks: {other:?}"),
             }
         }
