@@ -1,7 +1,7 @@
 //! Who holds a lock, and the way to it when it is not free.
 
 use super::graph;
-use super::line::What;
+use super::line::{What, yield_core};
 use super::report::Deadlock;
 use crate::primitive::{
     AtomicPtr, AtomicUsize, Flaw, Ordering, RawLock, lock_rounds, now, number_of_lock, pause_for_lock, seeded,
@@ -150,11 +150,16 @@ pub struct Wish<'a> {
 #[track_caller]
 pub fn acquire(wish: &Wish<'_>, step: &mut dyn FnMut(Step) -> bool) -> bool {
     let late = || wish.deadline.is_some_and(|deadline| deadline <= now());
+    let spent = late();
     if looks(step, late) {
         return true;
     }
     if late() {
-        return false;
+        return !spent
+            && with_place(|place| {
+                yield_core(place);
+                step(Step::Try)
+            });
     }
     let taken = with_place(|place| -> Result<bool, Deadlock> {
         // Others should not have to wait until there is a core for this thread. It gives way once, not to be

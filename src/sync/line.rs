@@ -163,19 +163,30 @@ pub fn wait_for_holder(place: &Place, call: &Call, wish: &Wish<'_>) -> Result<bo
     wait_noted(place, call, wish.deadline, |core| Ok(graph::note_lock(wish, core)?.map(Some)))
 }
 
+/// Lets others have the core, for a thread that has waited as long as it would, without having given it up. If it comes again and again,
+/// each time for no longer than it looks around, nobody else might ever do what it waits for.
+pub fn yield_core(place: &Place) {
+    without_core_at(place, || ());
+}
+
 fn wait_noted<'a>(
     place: &Place,
     call: &Call,
     deadline: Option<Instant>,
     enter: impl Fn(Option<Core>) -> Result<Option<Option<graph::Noted<'a>>>, Deadlock>,
 ) -> Result<bool, Deadlock> {
+    let late = || deadline.is_some_and(|deadline| deadline <= now());
+    let spent = late();
     for round in 0..block_rounds() {
         if call.is_answered() {
             return Ok(true);
         }
         pause(round);
     }
-    if deadline.is_some_and(|deadline| deadline <= now()) {
+    if late() {
+        if !spent {
+            yield_core(place);
+        }
         return Ok(call.is_answered());
     }
     let core = graph::core();

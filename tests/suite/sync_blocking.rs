@@ -1,6 +1,6 @@
 //! `blocking` within and around everything else.
 
-use crate::common::{Gate, LONG, note, run_by_its_pool, watched, within};
+use crate::common::{Gate, LONG, at_cores, note, run_by_its_pool, watched, within};
 use purloin::sync::{Event, Mutex, Queue};
 use purloin::{Pool, blocking};
 use std::sync::mpsc::channel;
@@ -111,5 +111,30 @@ fn blocking_stays_in_the_pool() {
         let task = pool.spawn(move || blocking(|| purloin::spawn(name).join()));
         let name = run_by_its_pool(task).expect("no panic");
         assert!(name.is_some_and(|name| name.starts_with("mine-")), "a task went to another pool");
+    });
+}
+
+/// A task that asks again and again, each time for less than it takes to give up a core, lets the one that it waits for have it in
+/// the end.
+#[test]
+fn short_waits_again_and_again() {
+    at_cores(|pool| {
+        for micros in [1, 5, 50] {
+            let (short, event, lock) =
+                (Duration::from_micros(micros), Arc::new(Event::new()), Arc::new(Mutex::new(false)));
+            let (sets, locked) = (Arc::clone(&event), Arc::clone(&lock));
+            let waiting = pool.spawn(move || {
+                let set = purloin::spawn(move || {
+                    let mut locked = locked.lock();
+                    // Without the core, and it has to have one again before it unlocks.
+                    purloin::blocking(|| sets.set());
+                    *locked = true;
+                });
+                while event.wait_timeout(short).is_err() {}
+                while !lock.try_lock_for(short).is_some_and(|locked| *locked) {}
+                set.join().expect("no panic");
+            });
+            waiting.join().expect("no panic");
+        }
     });
 }
