@@ -62,7 +62,12 @@ impl Worker {
         let shared = &self.core().shared;
         // SAFETY: this thread holds the core.
         let owner = unsafe { shared.owner() };
-        let full = self.private.len() == PRIVATE_CAPACITY;
+        let full = self.private.len() == PRIVATE_CAPACITY && !seeded(Flaw::FullEndKeepsAll);
+        let counted = if seeded(Flaw::SharedCountedEarly) { Some(owner.len()) } else { None };
+        let early = seeded(Flaw::WakesBeforePublishing);
+        if early {
+            self.registry().work_appeared(true);
+        }
         // Before sharing, and before looking how much is shared, so that a request made meanwhile stands.
         if !seeded(Flaw::DemandClearedLate) {
             shared.clear_demand(self.private.full_at());
@@ -70,7 +75,7 @@ impl Worker {
         // Pairs with the fence of a thief's look whether it left anything behind (in `Stealer::is_empty`): either we see
         // what it took, or it sees the request cleared, and asks again.
         fence(Ordering::SeqCst);
-        let mut wanted = self.reserve.get().max(1).saturating_sub(owner.len());
+        let mut wanted = self.reserve.get().max(1).saturating_sub(counted.unwrap_or_else(|| owner.len()));
         if full {
             wanted = wanted.max(self.private.len() / 2);
         }
@@ -89,7 +94,9 @@ impl Worker {
         }
         // The sharing has made more room than the limit says; it is found at the limit.
         // Even if nothing was moved: a thread that sleeps may not have seen what is there.
-        self.registry().work_appeared(true);
+        if !early {
+            self.registry().work_appeared(true);
+        }
     }
 
     /// Takes the oldest private fork out, ready to be seen by others.
@@ -272,6 +279,9 @@ impl Worker {
         if any {
             // A request stands: it is answered at the next fork.
             self.core().shared.make_room(self.private.full_at());
+            if seeded(Flaw::DemandClearedByAll) {
+                self.core().shared.clear_demand(self.private.full_at());
+            }
             self.registry().work_appeared(true);
         }
     }
@@ -293,7 +303,12 @@ impl Worker {
     /// Offers a job that is not a fork at the shared end of this thread's core.
     pub fn offer(&self, job: JobRef) {
         // SAFETY: this thread holds the core.
-        unsafe { self.core().shared.owner() }.push(job);
+        let owner = unsafe { self.core().shared.owner() };
+        if seeded(Flaw::WakesBeforePublishing) {
+            self.registry().work_appeared(true);
+            return owner.push(job);
+        }
+        owner.push(job);
         self.registry().work_appeared(true);
     }
 }

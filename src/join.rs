@@ -3,7 +3,7 @@
 use crate::error::discard;
 use crate::fork::Reclaimed;
 use crate::job::{Fork, Job, JobRef, Kind, Shared, help_fork, keep, unmoor_fork};
-use crate::primitive::{Ordering, UnsafeCell};
+use crate::primitive::{Flaw, Ordering, UnsafeCell, seeded};
 use crate::worker::Worker;
 use std::any::Any;
 use std::mem::{ManuallyDrop, MaybeUninit};
@@ -95,12 +95,15 @@ where
         // SAFETY: the right to run the fork is ours.
         let closure = unsafe { this.take_closure() };
         let result = worker.under(&shared.lineage, || catch_unwind(AssertUnwindSafe(closure)));
+        let forgotten = seeded(Flaw::PanicLeavesLatch) && result.is_err();
         this.result.with_mut(|slot| {
             // SAFETY: the owner reads only once the latch is set.
             unsafe { &mut *slot }.write(result);
         });
-        // SAFETY: the right to run it was ours, and it has been run.
-        unsafe { Shared::set_done(shared) };
+        if !forgotten {
+            // SAFETY: the right to run it was ours, and it has been run.
+            unsafe { Shared::set_done(shared) };
+        }
         true
     }
 }

@@ -4,7 +4,7 @@ use crate::builder::{MOST_CORES, PoolBuilder};
 use crate::error::{BuildError, JoinThreadsError};
 use crate::join::join_on;
 use crate::options::Options;
-use crate::primitive::{Arc, OnceLock};
+use crate::primitive::{Arc, Flaw, OnceLock, seeded};
 use crate::registry::Registry;
 use crate::scope::{Scope, scope_on};
 use crate::seat::with_place;
@@ -52,7 +52,7 @@ impl Drop for Owner {
             return;
         }
         self.0.close();
-        if !works_for(&self.0) {
+        if seeded(Flaw::WaitsForItself) || !works_for(&self.0) {
             wait_for_threads(&self.0, None);
         }
     }

@@ -1,6 +1,6 @@
 //! A thread's place to park, and the slot through which it is granted a core.
 
-use crate::primitive::{Arc, AtomicUsize, Ordering, Parker, Unparker, thread_value};
+use crate::primitive::{Arc, AtomicUsize, Flaw, Ordering, Parker, Unparker, seeded, thread_value};
 use std::cell::Cell;
 use std::time::Duration;
 
@@ -44,7 +44,8 @@ impl Seat {
             Grant::Exit => EXIT,
         };
         // Release pairs with the Acquire in `take_grant`: what the granter did with the core happened before.
-        self.grant.store(word, Ordering::Release);
+        let order = if seeded(Flaw::GrantRelaxed) { Ordering::Relaxed } else { Ordering::Release };
+        self.grant.store(word, order);
         self.unpark();
     }
 

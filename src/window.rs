@@ -169,7 +169,9 @@ impl<T, R> Window<T, R> {
         state.runners -= 1;
         let consumer = state.consumer.take();
         drop(state);
-        wake(consumer);
+        if !seeded(Flaw::DroppedUntold) {
+            wake(consumer);
+        }
     }
 
     /// Puts an outcome in its place; gives it back if nobody wants it.

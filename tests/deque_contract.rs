@@ -64,10 +64,10 @@ fn races() {
             contract::deque::two_items(Deque::new(), main);
             contract::deque::two_thieves(Deque::new(), main);
             contract::deque::wrap(Deque::new(), main);
-            contract::deque::flag_after_push(Deque::new(), main);
+            contract::deque::flag_after_push(Deque::new(), main, Ordering::Release);
             contract::injector::two_producers(Injector::new(), main);
             contract::injector::two_consumers(Injector::new(), main);
-            contract::injector::flag_after_push(Injector::new(), main);
+            contract::injector::flag_after_push(Injector::new(), main, Ordering::Release);
             for look in [Look::IsEmpty, Look::Steal] {
                 contract::deque::sleeper_looks_at(Deque::new(), main, look);
                 contract::injector::sleeper_looks_at(Injector::new(), main, look);

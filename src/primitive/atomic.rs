@@ -11,6 +11,7 @@
 //! nothing, and unlike an atomic it can be made when it is first touched, and no fence has to look through it.
 
 use super::site::{failure_order, order as site_order};
+use super::{Flaw, seeded};
 use loom::MAX_THREADS;
 use loom::sync::Condvar;
 use loom::sync::atomic as loomed;
@@ -63,7 +64,9 @@ impl Marks {
 
     #[track_caller]
     fn touch(&self, mark: usize) {
-        self.marks[mark].get_or_init(Condvar::new).notify_one();
+        if !seeded(Flaw::Unmarked) {
+            self.marks[mark].get_or_init(Condvar::new).notify_one();
+        }
     }
 
     #[track_caller]

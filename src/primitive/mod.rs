@@ -68,6 +68,11 @@ pub enum Flaw {
     /// None here: the mistake is in what the model does with this library.
     #[cfg(purloin_model)]
     OfTheUser,
+    /// None here either: loom is shown no races but those that it sees by itself.
+    #[cfg(purloin_loom)]
+    Unmarked,
+    /// `Seat::grant` publishes nothing: a relaxed store.
+    GrantRelaxed,
     /// `Latch::set` uses the latch after the swap that sets it.
     LatchTouchedAfterSet,
     /// `Latch::set` uses the waiter after telling it the verdict.
@@ -94,6 +99,14 @@ pub enum Flaw {
     TaskClaimedByStore,
     /// `Worker::replenish` clears demand after it has shared.
     DemandClearedLate,
+    /// `Worker::replenish` looks how much is shared before it clears demand.
+    SharedCountedEarly,
+    /// `Worker::share_all` clears demand after it has shared.
+    DemandClearedByAll,
+    /// An owner whose private end is full shares no more than one that is asked to.
+    FullEndKeepsAll,
+    /// A thief whose closure panicked does not set the fork's latch.
+    PanicLeavesLatch,
     /// A fork is put into the shared end before its shared part is written.
     PublishedUnshared,
     /// A fork that a waiting thread took and was not to run can be run by its owner alone.
@@ -106,6 +119,8 @@ pub enum Flaw {
     SharedEndsForgotten,
     /// `Registry::work_appeared` looks for sleepers without a fence after the publishing.
     WakerWithoutFence,
+    /// A producer looks for sleepers before it publishes, and not after it.
+    WakesBeforePublishing,
     /// `Registry::after_release` looks for work without a fence after the release.
     SleeperWithoutFence,
     /// Who gives up a core does not ask the others to share.
@@ -138,6 +153,8 @@ pub enum Flaw {
     OuterCoresKept,
     /// A thread that comes for more of a scope's tasks does not tell how many have ended.
     EndsUntold,
+    /// A scope's task that panicked is not counted as ended.
+    PanicUncounted,
     /// Who consumed a scope's offer says so only after the look at the queue.
     OfferClearedLate,
     /// Who consumed a scope's offer says so without a look at what has been pushed meanwhile.
@@ -162,6 +179,12 @@ pub enum Flaw {
     EndsWhileAway,
     /// The last thread of a pool does not tell those who wait for it.
     WatcherForgotten,
+    /// Who has waited for a pool's end stays listed as waiting for it.
+    WatcherStays,
+    /// Who drops a pool's last handle on one of its threads waits for these.
+    WaitsForItself,
+    /// A core that is given up is not counted as given.
+    GivesUncounted,
     /// No core is ever lent.
     NothingLent,
     /// A thread that is lent a core stays listed as waiting for one.
@@ -208,10 +231,14 @@ pub enum Flaw {
     SegmentReusedEarly,
     /// A value's stamp in a queue does not publish the value.
     StampRelaxed,
+    /// A queue's tail is looked at before its head, for how many values there are.
+    TailSeenFirst,
     /// An initialiser that panics answers nobody.
     PanicForgetsWaiters,
     /// A thread that blocks on a lock keeps its core.
     LockKeepsCore,
+    /// A thread that finds a lock taken gives its core up at once.
+    BlocksUnlooked,
     /// A thread that unlocks stays noted as the holder.
     HolderNotCleared,
     /// The wait-for graph is searched for a cycle before the new edge is in it.
@@ -228,6 +255,8 @@ pub enum Flaw {
     RunnerLeavesLate,
     /// An outcome is put in its place, and the consumer, who waits for it, not told.
     ConsumerForgotten,
+    /// A runner is dropped, and the consumer, who waits for an outcome, not told.
+    DroppedUntold,
     /// A consumer that looked whether it had better run an item begins the next one, though somebody has come before it.
     HelpsAhead,
     /// A consumer to whom it is shown that the pool has nobody for its items waits on.

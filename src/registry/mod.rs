@@ -192,7 +192,7 @@ impl Registry {
             }
         };
         // The last thread takes out those that it finds, if it comes.
-        self.watchers.lock().retain(|watcher| !Arc::ptr_eq(watcher, place.seat()));
+        self.watchers.lock().retain(|watcher| seeded(Flaw::WatcherStays) || !Arc::ptr_eq(watcher, place.seat()));
         if alive == 0 {
             self.join_handles();
         }
@@ -229,6 +229,10 @@ impl Registry {
     pub fn inject(&self, job: JobRef) {
         if self.is_orphaned() {
             return;
+        }
+        if seeded(Flaw::WakesBeforePublishing) {
+            self.work_appeared(false);
+            return self.injector.push(job);
         }
         self.injector.push(job);
         self.work_appeared(false);

@@ -139,7 +139,7 @@ impl Lot {
     /// A core for the next thread in the middle of something; for an outside caller, if the pool has no thread to spare
     /// that would run its region; or for nobody.
     pub fn pass_on(&mut self, core: usize) {
-        self.gives += 1;
+        self.gives += u64::from(!seeded(Flaw::GivesUncounted));
         if !seeded(Flaw::GiveIgnoresResuming)
             && let Some(seat) = self.resuming.pop_front()
         {

@@ -233,7 +233,11 @@ impl Condvar {
             let call = waiters.line.enter(place, ());
             drop(waiters);
             drop(guard);
-            wait(place, &call, deadline, what) || !self.waiters.lock().line.leave(&call)
+            if wait(place, &call, deadline, what) {
+                return true;
+            }
+            let left = self.waiters.lock().line.leave(&call);
+            !left && !seeded(Flaw::ServedTakenForLate)
         })
     }
 

@@ -207,6 +207,9 @@ pub fn acquire(wish: &Wish<'_>, step: &mut dyn FnMut(Step) -> bool) -> bool {
 
 /// Looks whether the lock becomes free within about the time that giving up a core takes, unless it is `late` before.
 fn looks(step: &mut dyn FnMut(Step) -> bool, late: impl Fn() -> bool) -> bool {
+    if seeded(Flaw::BlocksUnlooked) {
+        return false;
+    }
     for round in 0..lock_rounds() {
         pause_for_lock(round);
         if step(Step::Try) {

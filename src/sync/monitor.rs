@@ -246,6 +246,10 @@ impl<T> Monitor<T> {
             if expired.is_some() {
                 return None;
             }
+            if seeded(Flaw::EntersUnlooked) {
+                drop(visit);
+                visit = self.visit();
+            }
             with_place(|place| {
                 let call = visit.line_up(place, &mut number);
                 drop(visit);

@@ -406,9 +406,10 @@ impl<T> Segments<T> {
 
     /// How many values there are.
     pub fn len(&self) -> usize {
+        let early = if seeded(Flaw::TailSeenFirst) { Some(self.tail.word.load(Ordering::Relaxed)) } else { None };
         // Acquire pairs with the Release in `take`: the tail is not seen before the head, so this is not negative.
         let head = index_of(self.head.word.load(Ordering::Acquire));
-        let tail = index_of(self.tail.word.load(Ordering::Relaxed));
+        let tail = index_of(early.unwrap_or_else(|| self.tail.word.load(Ordering::Relaxed)));
         tail.wrapping_sub(head).min(self.capacity) / STEP
     }
 

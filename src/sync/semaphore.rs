@@ -309,11 +309,13 @@ impl Semaphore {
     /// });
     /// ```
     pub fn close(&self) {
-        let mut line = {
+        let mut line = if seeded(Flaw::WakesBeforeChange) {
+            let line = self.line.lock().take();
+            self.mark_closed();
+            line
+        } else {
             let mut line = self.line.lock();
-            // Relaxed: a hint to those who come in passing; those who want to wait look under the lock.
-            self.word.fetch_or(CLOSED, Ordering::Relaxed);
-            self.word.fetch_and(!WAITING, Ordering::Relaxed);
+            self.mark_closed();
             line.take()
         };
         while let Some(call) = line.next() {
@@ -322,6 +324,14 @@ impl Semaphore {
                 break;
             }
         }
+    }
+
+    /// Says in the word that the semaphore is closed, and that nobody waits.
+    #[inline]
+    fn mark_closed(&self) {
+        // Relaxed: a hint to those who come in passing; those who want to wait look under the lock.
+        self.word.fetch_or(CLOSED, Ordering::Relaxed);
+        self.word.fetch_and(!WAITING, Ordering::Relaxed);
     }
 
     /// Whether the semaphore has been closed.

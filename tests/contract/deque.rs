@@ -173,7 +173,7 @@ pub fn wrap(deque: Deque<usize>, main: Main) -> Outcome {
 }
 
 /// One item, no race for it: the owner pushes and raises a flag; who sees the flag sees the item.
-pub fn flag_after_push(deque: Deque<usize>, main: Main) -> Outcome {
+pub fn flag_after_push(deque: Deque<usize>, main: Main, raise: Ordering) -> Outcome {
     let ledger = Ledger::default();
     let (stealer, rest) = (deque.stealer(), deque.stealer());
     let thief = ledger.clone();
@@ -183,7 +183,7 @@ pub fn flag_after_push(deque: Deque<usize>, main: Main) -> Outcome {
         main,
         move || {
             deque.push(0);
-            flag.store(1, Ordering::Release);
+            flag.store(1, raise);
         },
         vec![role(move || {
             if raised.load(Ordering::Acquire) == 1 {

@@ -66,7 +66,7 @@ pub fn two_consumers(injector: Injector<usize>, main: Main) -> Outcome {
 }
 
 /// One item: the producer pushes and raises a flag; who sees the flag sees the item.
-pub fn flag_after_push(injector: Injector<usize>, main: Main) -> Outcome {
+pub fn flag_after_push(injector: Injector<usize>, main: Main, raise: Ordering) -> Outcome {
     let ledger = Ledger::default();
     let injector = Arc::new(injector);
     let (giver, target) = (Arc::clone(&injector), Arc::clone(&injector));
@@ -77,7 +77,7 @@ pub fn flag_after_push(injector: Injector<usize>, main: Main) -> Outcome {
         main,
         move || {
             giver.push(0);
-            flag.store(1, Ordering::Release);
+            flag.store(1, raise);
         },
         vec![role(move || {
             if raised.load(Ordering::Acquire) == 1 {

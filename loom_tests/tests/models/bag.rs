@@ -122,7 +122,8 @@ static SEEN: Witnesses = Witnesses {
     left: Witness::new("the thief left tasks, which an offer is for"),
 };
 
-/// The owner pushes three more tasks; takes the youngest in between, if it is to.
+/// The owner pushes three more tasks; takes the youngest in between, if it is to. Fails with [`Flaw::OfferClearedBlind`],
+/// [`Flaw::PushRelaxed`] and [`Flaw::SlotReusedEarly`].
 fn race(main: usize, takes: bool) {
     let stage = Stage::new();
     assert!(stage.push(0));
@@ -165,8 +166,8 @@ fn what_is_left_is_offered() {
     SEEN.left.assert_seen();
 }
 
-/// The bag is empty and still offered, the owner having taken the task itself. It pushes three more while a thread drops the
-/// offer.
+/// The bag is empty and still offered, the owner having taken the task itself. It pushes three more while a thread drops
+/// the offer. Fails with [`Flaw::OfferDroppedBlind`].
 fn race_with_drop(main: usize) {
     let stage = Stage::new();
     assert!(stage.push(0));
@@ -195,8 +196,8 @@ fn an_offer_is_dropped_only_if_nothing_came() {
     DROPPED.assert_seen();
 }
 
-/// A thief runs the first task, and the owner helps it, as with a fork of that task, and pushes meanwhile. The end of the task
-/// is told by the thief: the push, which happened before, keeps the scope.
+/// A thief runs the first task, and the owner helps it, as with a fork of that task, and pushes meanwhile. The end of the
+/// task is told by the thief: the push, which happened before, keeps the scope. Fails with [`Flaw::EndCountedUnlooked`].
 fn told_by_another(main: usize) {
     let stage = Stage::new();
     assert!(stage.push(0));

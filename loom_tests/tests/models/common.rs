@@ -29,6 +29,8 @@
 //! - **Witnesses are plain `std` atomics**: they add no synchronisation and no scheduling point
 //!   to the model. The same goes for any other book-keeping, and for `std::sync::Arc` where the
 //!   life time of the shared thing is not what is being checked.
+//! - **A seeded bug for each model**, which its comment names: "Fails with [`Flaw::InjectorForgotten`]". Where a model is of what
+//!   the user does, the bug is the user's.
 //! - **`yield_now` only on waiting paths**, and a waiting path always yields: a loop that does
 //!   not is reported as "Model exceeded maximum number of branches".
 //! - **Assert after the joins, on the main thread**, where possible. A failing assertion unwinds

@@ -17,7 +17,7 @@ struct Shared {
     changed: Condvar,
 }
 
-/// One waits for a change that another makes.
+/// One waits for a change that another makes. Fails with [`Flaw::UnlocksBeforeEntering`].
 fn change(main: usize, seen: Seen) {
     let shared = Arc::new(Shared::default());
     let other = Arc::clone(&shared);
@@ -40,7 +40,7 @@ fn a_change_is_noticed() {
     explore("change", BOUND, 20, &[0, 1], outcomes, change);
 }
 
-/// Two wait, and both are notified at once or one after the other.
+/// Two wait, and both are notified at once or one after the other. Fails with [`Flaw::UnlocksBeforeEntering`].
 fn two_waiters(main: usize, seen: Seen) {
     let shared = Arc::new(Shared::default());
     let waiter = || {
@@ -61,7 +61,8 @@ fn all_are_notified() {
     explore("two waiters", BOUND_OF_LARGE, 20, &[0, 2], outcomes, two_waiters);
 }
 
-/// A waiter whose time runs out, or has run out before, is notified or not: both sides agree on which.
+/// A waiter whose time runs out, or has run out before, is notified or not: both sides agree on which. Fails with
+/// [`Flaw::ServedTakenForLate`].
 fn time_runs_out(main: usize, seen: Seen) {
     let shared = Arc::new(Shared::default());
     let notified = Arc::new(std::sync::atomic::AtomicUsize::new(0));
@@ -90,8 +91,8 @@ fn both_sides_agree_on_a_time_out() {
 // ---- the classic mistakes, made by the user
 
 /// A consumer that was notified takes what there is; another comes along and takes what there is, too. With `again` the
-/// first looks at the condition once more: `while` around the wait, in place of `if`.
-fn consumers(main: usize, again: bool) {
+/// first looks at the condition once more: `while` around the wait, in place of `if`. Fails without.
+fn consumers(main: usize, seen: Seen, again: bool) {
     let shared = Arc::new(Shared::default());
     let [one, two] = [Arc::clone(&shared), Arc::clone(&shared)];
     let producer = role(move || {
@@ -110,8 +111,11 @@ fn consumers(main: usize, again: bool) {
     });
     let consumer = role(move || {
         let mut value = shared.value.lock();
+        seen[0].hit_if(*value > 0);
         while *value == 0 {
             value = shared.changed.wait(value);
+            seen[1].hit_if(*value > 0);
+            seen[2].hit_if(*value == 0);
             if !again {
                 break;
             }
@@ -123,13 +127,20 @@ fn consumers(main: usize, again: bool) {
     play(main, vec![consumer, producer, passer_by]);
 }
 
-fn with_if(main: usize, _: Seen) {
-    consumers(main, false);
+/// The mistake: `if` around the wait.
+fn with_if(main: usize, seen: Seen) {
+    consumers(main, seen, false);
+}
+
+/// `while` around the wait. Fails without, as [`with_if`] does.
+fn with_while(main: usize, seen: Seen) {
+    consumers(main, seen, true);
 }
 
 #[test]
 fn with_while_there_is_something_to_take() {
-    explore("while around the wait", BOUND_OF_LARGE, 20, &[0, 1, 2], &[], |main, _| consumers(main, true));
+    let outcomes = &["it was there at once", "it was there after the wait", "it was gone again"];
+    explore("while around the wait", BOUND_OF_LARGE, 20, &[0, 1, 2], outcomes, with_while);
 }
 
 /// One waits, with `while`, until the value is not 0; the other does `notifying`.
@@ -181,6 +192,13 @@ fn changed_without_the_lock(main: usize, _: Seen) {
 const CASES: &[Case] = &[
     deadlock(Flaw::UnlocksBeforeEntering, &[0, 1], change),
     deadlock(Flaw::UnlocksBeforeEntering, &[0, 2], two_waiters),
+    Case {
+        flaw: Flaw::ServedTakenForLate,
+        message: "one side says notified, the other does not",
+        bound: BOUND,
+        mains: &[0, 1],
+        model: time_runs_out,
+    },
     Case {
         flaw: Flaw::OfTheUser,
         message: "there is nothing to take",

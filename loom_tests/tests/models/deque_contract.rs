@@ -119,12 +119,14 @@ const RETRY: Expected = ("a thief lost to another taker", |outcome| outcome.retr
 const EMPTY: Expected = ("a thief found nothing", |outcome| outcome.empties > 0);
 const LEFT: Expected = ("an item was left by all", |outcome| outcome.left > 0);
 
+/// Fails with [`Bug::PopWithoutExchange`], [`Bug::PopWithoutRestore`] and [`Bug::StealWithoutExchange`].
 #[test]
 fn last_item() {
     let expected = [OWNER_WON, OWNER_LOST, THIEF_WON, RETRY, EMPTY];
     explore_deque("last item", Bound::Unbounded, 1_000, &expected, contract::deque::last_item);
 }
 
+/// Fails with [`Bug::PushWithoutFence`], [`Bug::PushByReleaseStore`], [`Bug::PopWithoutFence`] and [`Bug::StealWithoutFence`].
 #[test]
 fn two_items() {
     let expected = [
@@ -139,6 +141,7 @@ fn two_items() {
     explore_deque("two items", Bound::Unbounded, 1_000, &expected, contract::deque::two_items);
 }
 
+/// Fails with [`Bug::StealWithoutExchange`].
 #[test]
 fn two_thieves() {
     let expected = [
@@ -150,6 +153,7 @@ fn two_thieves() {
     explore_deque("two thieves", Bound::Default, 400, &expected, contract::deque::two_thieves);
 }
 
+/// Fails with [`Bug::StealWithoutExchange`].
 #[test]
 fn wrap() {
     let expected = [
@@ -161,12 +165,16 @@ fn wrap() {
     explore_deque("wrap", Bound::Default, 100, &expected, contract::deque::wrap);
 }
 
+/// Fails with a flag that is raised by a relaxed store.
 #[test]
 fn flag_after_push() {
     let expected = [THIEF_WON, LEFT];
-    explore_deque("flag after push", Bound::Unbounded, 4, &expected, contract::deque::flag_after_push);
+    explore_deque("flag after push", Bound::Unbounded, 4, &expected, |deque, main| {
+        contract::deque::flag_after_push(deque, main, Ordering::Release)
+    });
 }
 
+/// Fails with [`Bug::EmptyWithoutFence`] and [`Bug::StealWithoutFence`].
 #[test]
 fn sleeper_looks_at_deque() {
     for look in [Look::IsEmpty, Look::Steal] {
@@ -220,12 +228,14 @@ fn deque_sleep_bugs_are_found() {
 
 // ---- the injector
 
+/// Fails with [`Bug::InjectWithoutExchange`] and [`Bug::InjectWithoutRelease`].
 #[test]
 fn two_producers() {
     let expected = [EMPTY, LEFT, ("the thief got two items", |outcome| outcome.stolen[0] == 2)];
     explore_injector("two producers", Bound::Default, 1_000, &expected, contract::injector::two_producers);
 }
 
+/// Fails with [`Bug::DrawWithoutExchange`] and [`Bug::DrawWithoutWait`].
 #[test]
 fn two_consumers() {
     let expected = [
@@ -238,12 +248,16 @@ fn two_consumers() {
     explore_injector("two consumers", Bound::Default, 400, &expected, contract::injector::two_consumers);
 }
 
+/// Fails with a flag that is raised by a relaxed store.
 #[test]
 fn flag_after_inject() {
     let expected = [THIEF_WON, LEFT];
-    explore_injector("flag after inject", Bound::Unbounded, 4, &expected, contract::injector::flag_after_push);
+    explore_injector("flag after inject", Bound::Unbounded, 4, &expected, |injector, main| {
+        contract::injector::flag_after_push(injector, main, Ordering::Release)
+    });
 }
 
+/// Fails with [`Bug::DrawWithoutFence`].
 #[test]
 fn sleeper_looks_at_injector() {
     for look in [Look::IsEmpty, Look::Steal] {
@@ -265,4 +279,22 @@ fn injector_bugs_are_found() {
     finds(bug, message, Bound::Unbounded, move |main| {
         contract::injector::sleeper_looks_at(Injector::seeded(bug), main, Look::Steal);
     });
+}
+
+/// The user's own: a flag that publishes nothing, of which the queues know nothing.
+#[test]
+fn a_relaxed_flag_is_found() {
+    let message = "the flag was seen, but not the item";
+    for main in BOTH {
+        fails_with(message, || {
+            check("flag after push, seeded bug", Bound::Unbounded, move || {
+                contract::deque::flag_after_push(Deque::new(), main, Ordering::Relaxed);
+            });
+        });
+        fails_with(message, || {
+            check("flag after inject, seeded bug", Bound::Unbounded, move || {
+                contract::injector::flag_after_push(Injector::new(), main, Ordering::Relaxed);
+            });
+        });
+    }
 }

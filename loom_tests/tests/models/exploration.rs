@@ -1,7 +1,7 @@
 //! The facade's atomics show loom the races that loom's own hide from it (loom#392, loom#166).
 
 use crate::common::{Bound, check};
-use purloin_loom::internals::primitive::{AtomicUsize, Ordering::Relaxed};
+use purloin_loom::internals::primitive::{AtomicUsize, Flaw, Ordering::Relaxed, with_flaw};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use test_fork::test;
@@ -17,21 +17,28 @@ fn outcomes<T: Ord + Send + 'static>(play: impl Fn() -> T + Send + Sync + 'stati
     Arc::into_inner(seen).unwrap().into_inner().unwrap()
 }
 
+/// A load on the main thread, and a load and a store on another. Fails with [`Flaw::Unmarked`].
+fn hidden_load() -> usize {
+    let word = Arc::new(AtomicUsize::new(0));
+    let theirs = Arc::clone(&word);
+    let other = loom::thread::spawn(move || {
+        theirs.load(Relaxed);
+        theirs.store(1, Relaxed);
+    });
+    let read = word.load(Relaxed);
+    other.join().unwrap();
+    read
+}
+
 #[test]
 fn a_load_does_not_hide_another_threads_load() {
-    // loom#392: with loom's atomics the only outcome is 0.
-    let seen = outcomes(|| {
-        let word = Arc::new(AtomicUsize::new(0));
-        let theirs = Arc::clone(&word);
-        let other = loom::thread::spawn(move || {
-            theirs.load(Relaxed);
-            theirs.store(1, Relaxed);
-        });
-        let read = word.load(Relaxed);
-        other.join().unwrap();
-        read
-    });
-    assert_eq!(seen, BTreeSet::from([0, 1]));
+    assert_eq!(outcomes(hidden_load), BTreeSet::from([0, 1]));
+}
+
+/// loom#392: with loom's own atomics there is one outcome.
+#[test]
+fn without_marks_a_load_is_hidden() {
+    assert_eq!(with_flaw(Flaw::Unmarked, || outcomes(hidden_load)), BTreeSet::from([0]));
 }
 
 #[test]

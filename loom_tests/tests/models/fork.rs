@@ -5,7 +5,7 @@
 
 use crate::common::{Bound, Witness, check, fails_with};
 use crate::cores::{Note, here, panic_with, payload_of, play, role, signal, thieve};
-use crate::stage::before;
+use crate::stage::{Case, Seen, before, deadlock};
 use loom::sync::atomic::{Ordering::SeqCst, fence};
 use purloin_loom::internals::join::join_on;
 use purloin_loom::internals::primitive::{Flaw, PRIVATE_CAPACITY, Policy, with_flaw, with_policy, yield_now};
@@ -48,7 +48,8 @@ enum Outcome {
     Dropped,
 }
 
-/// One join. A thief looks once; what it takes it may be long about.
+/// One join. A thief looks once; what it takes it may be long about. Fails with [`Flaw::PublishedUnshared`],
+/// [`Flaw::LatchSetRelaxed`], [`Flaw::LatchTouchedAfterSet`] and [`Flaw::PanicLeavesLatch`].
 fn one_fork(main: usize, long: bool, end: End) -> Outcome {
     let ran_on = Note::new(None);
     let ended = Note::new(None);
@@ -151,8 +152,8 @@ fn finds(flaw: Flaw, message: &str, bound: Bound, play: impl Fn(usize) + Copy + 
     }
 }
 
-/// Two joins, one in the other, and a thief that looks twice. The first halves may be long. Who ran the inner and the
-/// outer second half.
+/// Two joins, one in the other, and a thief that looks twice. The first halves may be long. Who ran the inner and the outer
+/// second half. Fails with [`Flaw::LatchSetRelaxed`].
 fn two_forks(main: usize, long: bool) -> (usize, usize) {
     let (inner, outer) = (Note::new(OWNER), Note::new(OWNER));
     let result = Note::new(((0, 0), 0));
@@ -204,7 +205,8 @@ fn nested_forks_end_once() {
     }
 }
 
-/// As many joins inside each other as overfill the private end, `leaves` run by somebody else.
+/// As many joins inside each other as overfill the private end, `leaves` run by somebody else. Fails with
+/// [`Flaw::FullEndKeepsAll`].
 fn overfull(main: usize, cores: usize) -> usize {
     fn nest(worker: &Worker, depth: usize, stolen: &Note<usize>) -> usize {
         if depth == 0 {
@@ -248,6 +250,14 @@ fn an_overfull_private_end_shares() {
         none.assert_seen();
         one.assert_seen();
     }
+}
+
+/// Seeded: an owner whose private end is full shares no more than the reserve.
+#[test]
+fn a_full_end_that_keeps_all_is_found() {
+    finds(Flaw::FullEndKeepsAll, "room is made by sharing", Bound::AtMost(1), |main| {
+        overfull(main, 2);
+    });
 }
 
 // ---- requests
@@ -302,7 +312,8 @@ fn owner_at_work(worker: &Worker, way: Way, settle: impl FnOnce()) {
 }
 
 /// A thief looks as often as there are forks. Then, if the owner shares nothing, it knows that it is asked to. Tells how
-/// many forks the thief found, and whether one was left.
+/// many forks the thief found, and whether one was left. Fails with [`Flaw::DemandClearedLate`],
+/// [`Flaw::SharedCountedEarly`] and [`Flaw::DemandClearedByAll`].
 fn request(main: usize, way: Way) -> (usize, bool) {
     let (found, left, kept) = (Note::new(0), Note::new(false), Note::new(false));
     let (looked, tell) = signal();
@@ -374,6 +385,23 @@ fn a_late_clear_is_found() {
     });
 }
 
+/// This library's own, before it had these models: a request that is made between the look how much is shared and the
+/// clear is lost.
+#[test]
+fn an_early_look_is_found() {
+    finds(Flaw::SharedCountedEarly, "a request was lost", REQUESTS, |main| {
+        request(main, Way::AnswersTwice);
+    });
+}
+
+/// This library's own, before it had these models, as well: a request that is made while all is shared is lost.
+#[test]
+fn a_clear_after_sharing_all_is_found() {
+    finds(Flaw::DemandClearedByAll, "a request was lost", REQUESTS, |main| {
+        request(main, Way::SharesAll);
+    });
+}
+
 /// How a core comes free.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Freed {
@@ -383,8 +411,8 @@ enum Freed {
     ByLeaver,
 }
 
-/// A core comes free while the owner works. Then, if it is idle and the owner shares nothing, the owner knows that it is asked
-/// to. Tells whether it is idle, and whether a fork is shared.
+/// A core comes free while the owner works. Then, if it is idle and the owner shares nothing, the owner knows that it is
+/// asked to. Tells whether it is idle, and whether a fork is shared. Fails with [`Flaw::ReleaserAsksNobody`].
 fn request_for_a_core(main: usize, way: Way, freed: Freed) -> (bool, bool) {
     let (sleeps, left, kept) = (Note::new(false), Note::new(false), Note::new(false));
     let (asleep, tell) = signal();
@@ -485,4 +513,32 @@ fn a_releaser_that_asks_nobody_is_found() {
     finds(Flaw::ReleaserAsksNobody, "a request was lost", REQUESTS, |main| {
         with_policy(IN_NO_TIME, || request_for_a_core(main, Way::TakesBack, Freed::ByLeaver));
     });
+}
+
+// ---- seeded, each in a process of its own: here the owner unwinds in the middle of its forks
+
+fn second_half_panics(main: usize, _: Seen) {
+    one_fork(main, false, End::SecondPanics);
+}
+
+fn nested(main: usize, _: Seen) {
+    two_forks(main, true);
+}
+
+const CASES: &[Case] = &[
+    // A thief whose closure panicked leaves the owner waiting.
+    Case { bound: Bound::AtMost(1), ..deadlock(Flaw::PanicLeavesLatch, &BOTH, second_half_panics) },
+    // An owner goes on before the thief's result is there for it to see.
+    Case {
+        flaw: Flaw::LatchSetRelaxed,
+        message: "Causality violation",
+        bound: Bound::AtMost(1),
+        mains: &BOTH,
+        model: nested,
+    },
+];
+
+#[test]
+fn seeded_bugs_are_found() {
+    crate::stage::find_all("fork::seeded_bugs_are_found", CASES);
 }

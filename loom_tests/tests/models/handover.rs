@@ -32,8 +32,8 @@ fn nobody() -> Role {
 
 // ---- what a blocked thread leaves behind
 
-/// A thread blocks below two forks. The older one unblocks it, so another thread must come and run it; then the two meet
-/// at the younger.
+/// A thread blocks below two forks. The older one unblocks it, so another thread must come and run it; then the two meet at
+/// the younger. Fails with [`Flaw::HandOverForgetsPrivate`] and [`Flaw::GiveIgnoresResuming`].
 fn forks_left_behind(main: usize, seen: Seen) {
     let (registry, places) = registry(1, 2);
     let core = busy(&registry, &places[0]);
@@ -66,8 +66,8 @@ fn forks_left_behind_are_run() {
     explore("forks left behind", BOUND, 50, &[0, 1], outcomes, forks_left_behind);
 }
 
-/// A thread blocks below a fork that others see already: the other thread takes it from the core's shared end, or, once that
-/// core is given up, from the injector.
+/// A thread blocks below a fork that others see already: the other thread takes it from the core's shared end, or, once
+/// that core is given up, from the injector. Fails with [`Flaw::InjectorForgotten`].
 fn shared_fork_left_behind(main: usize, seen: Seen) {
     let (registry, mut places) = registry(2, 2);
     let core = busy(&registry, &places[0]);
@@ -94,8 +94,9 @@ fn shared_forks_left_behind_are_run() {
     explore("shared fork left behind", BOUND_OF_HUGE, 50, &[0, 1], outcomes, shared_fork_left_behind);
 }
 
-/// A thread blocks below a fork that another thread has taken, or is about to, and may not run, since it waits for something
-/// else. What it takes, it passes on; it is then an ordinary thread of the pool.
+/// A thread blocks below a fork that another thread has taken, or is about to, and may not run, since it waits for
+/// something else. What it takes, it passes on; it is then an ordinary thread of the pool. Fails with
+/// [`Flaw::ReturnedToOwnerAlone`].
 fn refused_fork_left_behind(main: usize, seen: Seen) {
     let (registry, mut places) = registry(2, 2);
     let cores: Vec<_> = places.iter().map(|place| busy(&registry, place)).collect();
@@ -137,8 +138,8 @@ fn refused_forks_left_behind_are_run() {
     explore("refused fork left behind", Bound::AtMost(1), 50, &[1], &[UNSEEN, UNSEEN], refused_fork_left_behind);
 }
 
-/// A task of a pool whose only thread is blocked on it, and which may have no other. A thread from outside waits for the task:
-/// nobody else is left to run it.
+/// A task of a pool whose only thread is blocked on it, and which may have no other. A thread from outside waits for the
+/// task: nobody else is left to run it. Fails with [`Flaw::StandInForgotten`].
 fn stand_in(main: usize, seen: Seen) {
     let (registry, places) = registry(1, 1);
     let core = busy(&registry, &places[0]);
@@ -166,8 +167,8 @@ fn who_waits_for_a_task_stands_in() {
     explore("stand-in", BOUND_OF_LARGE, 20, &[0, 1], &["the task was run"], stand_in);
 }
 
-/// A stream's item, of which nobody but the consumer can run: the pool has one thread, and that is blocked until the consumer
-/// has the result.
+/// A stream's item, of which nobody but the consumer can run: the pool has one thread, and that is blocked until the
+/// consumer has the result. Fails with [`Flaw::StandInForgotten`] and [`Flaw::ConsumerStarves`].
 fn starved_consumer(main: usize, seen: Seen) {
     let (registry, places) = registry(1, 1);
     let core = busy(&registry, &places[0]);
@@ -186,7 +187,7 @@ fn starved_consumer(main: usize, seen: Seen) {
     play(main, vec![blocked, consumer]);
 }
 
-/// The same where the one thread is the consumer.
+/// The same where the one thread is the consumer. Fails with [`Flaw::ConsumerStarves`].
 fn consumer_within(main: usize, seen: Seen) {
     let (registry, places) = registry(1, 1);
     let core = busy(&registry, &places[0]);
@@ -225,24 +226,26 @@ fn a_streams_consumer_stands_in() {
     explore("consumer within", BOUND_OF_LARGE, 1, &[0, 1], &["the consumer ran the item"], consumer_within);
 }
 
-/// A thread that blocks does something within that gives up a core in its turn, and comes back from it. A task that is to end
-/// the wait needs the core all the same.
+/// A thread that blocks does something within that gives up a core in its turn, and comes back from it. A task that is to
+/// end the wait needs the core all the same. Fails with [`Flaw::CoreTakenBackWithin`].
 fn blocked_within(main: usize, seen: Seen) {
     let (registry, places) = registry(1, 2);
     let core = busy(&registry, &places[0]);
     let owner = role(move || {
         let (done, wait) = signal();
+        let pool = Arc::clone(&registry);
         Worker::enter(&registry, core, |worker| {
             drop(spawn_in(worker.registry(), move || {
-                settled();
                 done.give();
+                let resumes = pool.sleep.someone_resumes();
+                settled();
+                seen[usize::from(resumes)].hit();
             }));
             without_core(|| {
                 without_core(|| ());
                 wait.wait();
             });
         });
-        seen[0].hit();
         registry.close();
     });
     play(main, vec![owner, nobody()]);
@@ -250,10 +253,11 @@ fn blocked_within(main: usize, seen: Seen) {
 
 #[test]
 fn who_blocks_has_no_core_until_the_end() {
-    explore("blocked within", BOUND_OF_LARGE, 4, &[0, 1], &["the wait has ended"], blocked_within);
+    let outcomes = &["the task was over before the thread wanted its core", "the thread waited for the core"];
+    explore("blocked within", BOUND_OF_LARGE, 4, &[0, 1], outcomes, blocked_within);
 }
 
-/// Two threads take turns with one core, each blocked until the other has got on.
+/// Two threads take turns with one core, each blocked until the other has got on. Fails with [`Flaw::GiveIgnoresResuming`].
 fn turns(main: usize, seen: Seen) {
     let (registry, places) = registry(1, 2);
     let core = busy(&registry, &places[0]);
@@ -288,7 +292,7 @@ fn turns_are_taken() {
 
 /// All the pool's threads are at work or blocked, and no more may start. A caller from outside brings what its only thread
 /// is blocked on: it comes before, while, or after that thread gives its core up, and leaves before or after that thread
-/// wants it back.
+/// wants it back. Fails with [`Flaw::CallerForgotten`] and [`Flaw::GuestKeepsCore`].
 fn caller_at_the_cap(main: usize, seen: Seen) {
     let (registry, places) = registry(1, 1);
     let core = busy(&registry, &places[0]);
@@ -318,6 +322,7 @@ fn callers_at_the_cap_are_served() {
 }
 
 /// A caller from outside, and the pool's only thread, which is about to be done with a task: either may run the region.
+/// Fails with [`Flaw::CallerForgotten`] and [`Flaw::GuestKeepsCore`].
 fn caller_and_thread(main: usize, seen: Seen) {
     let (registry, mut places) = registry(1, 1);
     let sleeper = places.remove(0);
@@ -353,7 +358,7 @@ fn caller_or_thread_runs_the_region() {
 }
 
 /// Two threads at work, so that a caller has to wait. One is done and gives its core to the caller, while the other takes
-/// the caller's region: it may be over before the caller knows of its core.
+/// the caller's region: it may be over before the caller knows of its core. Fails with [`Flaw::GrantLeftBehind`].
 fn caller_granted_too_late(main: usize, seen: Seen) {
     let (registry, places) = registry(2, 2);
     let cores: Vec<_> = places.iter().map(|place| busy(&registry, place)).collect();
@@ -393,8 +398,8 @@ fn late_grants_are_passed_on() {
 // ---- between pools
 
 /// Two threads in two pools of one core each, entered in opposite order. Each blocks, goes on in the inner pool, and wants
-/// to be back in the outer one: each may have what the other waits for.
-fn crossing(main: usize, _: Seen) {
+/// to be back in the outer one: each may have what the other waits for. Fails with [`Flaw::WaitsHoldingCores`].
+fn crossing(main: usize, seen: Seen) {
     let pools = [deserted(1), deserted(1)];
     let roles = [[0, 1], [1, 0]].map(|order| {
         let [outer, inner] = order.map(|pool| Arc::clone(&pools[pool]));
@@ -402,6 +407,8 @@ fn crossing(main: usize, _: Seen) {
             in_pool(&outer, |_| {
                 in_pool(&inner, |_| {
                     without_core(|| ());
+                    // The other's outer one.
+                    seen[order[0]].hit_if(inner.sleep.someone_resumes());
                     in_pool(&outer, |_| ());
                 });
             });
@@ -412,10 +419,12 @@ fn crossing(main: usize, _: Seen) {
 
 #[test]
 fn crossing_threads_get_by() {
-    explore("crossing", BOUND, 50, &[0, 1], &[], crossing);
+    let outcomes = &["the second waited for a core that the first had", "the first for one that the second had"];
+    explore("crossing", BOUND, 50, &[0, 1], outcomes, crossing);
 }
 
-/// A thread that is back in the outer one of two pools blocks until a caller has been in the inner one.
+/// A thread that is back in the outer one of two pools blocks until a caller has been in the inner one. Fails with
+/// [`Flaw::OuterCoresKept`].
 fn back_in_the_outer(main: usize, seen: Seen) {
     let pools = [deserted(1), deserted(1)];
     let (done, wait) = signal();
@@ -449,10 +458,13 @@ const CASES: &[Case] = &[
     deadlock(Flaw::ConsumerStarves, &[0, 1], consumer_within),
     deadlock(Flaw::CoreTakenBackWithin, &[0, 1], blocked_within),
     deadlock(Flaw::HandOverForgetsPrivate, &[0, 1], forks_left_behind),
+    Case { bound: Bound::AtMost(1), ..deadlock(Flaw::InjectorForgotten, &[0, 1], shared_fork_left_behind) },
     deadlock(Flaw::GiveIgnoresResuming, &[0, 1], forks_left_behind),
     deadlock(Flaw::GiveIgnoresResuming, &[0, 1], turns),
     deadlock(Flaw::CallerForgotten, &[0, 1], caller_at_the_cap),
     deadlock(Flaw::GuestKeepsCore, &[0, 1], caller_at_the_cap),
+    deadlock(Flaw::CallerForgotten, &[0, 1], caller_and_thread),
+    deadlock(Flaw::GuestKeepsCore, &[0, 1], caller_and_thread),
     Case {
         flaw: Flaw::GrantLeftBehind,
         message: "a core was lost",

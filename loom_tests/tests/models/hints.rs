@@ -15,7 +15,7 @@ use test_fork::test;
 
 // ---- tokens
 
-/// Who is told of it in another way knows that the token is cancelled, and so are its children.
+/// Who is told of it in another way knows that the token is cancelled, and so are its children. Fails if it is told first.
 fn told_of_cancelling(main: usize, seen: Seen) {
     let token = CancelToken::new();
     let child = token.child();
@@ -49,7 +49,8 @@ fn cancelling_is_seen_by_who_is_told() {
 
 // ---- the first failure
 
-/// Two items fail at once. No item before the first of them is ever stopped, and in the end all behind it are.
+/// Two items fail at once. No item before the first of them is ever stopped, and in the end all behind it are. Fails with
+/// [`Flaw::FailureByStore`].
 fn two_failures(main: usize, seen: Seen) {
     let bounds = Arc::new(Bounds::new(None, 10));
     let failing = |at: usize, other: usize| {
@@ -73,7 +74,8 @@ fn the_first_of_two_failures_counts() {
 
 // ---- progress
 
-/// Two loops, one after the other, on cores whose counter is the same, and somebody who watches.
+/// Two loops, one after the other, on cores whose counter is the same, and somebody who watches. Fails with
+/// [`Flaw::CountedByStore`].
 fn progress(main: usize, seen: Seen) {
     let counts = Arc::new(Counts::default());
     let (first, second, watched) = (Arc::clone(&counts), Arc::clone(&counts), Arc::clone(&counts));
@@ -102,7 +104,8 @@ fn nothing_is_lost_or_counted_too_early() {
     explore("hints: progress", BOUND, 20, &[0, 1, 2], outcomes, progress);
 }
 
-/// A loop that does not know its total: who sees one of its items sees that there is none.
+/// A loop that does not know its total: who sees one of its items sees that there is none. Fails with
+/// [`Flaw::CountedByStore`].
 fn progress_unknown(main: usize, seen: Seen) {
     let counts = Arc::new(Counts::default());
     let watched = Arc::clone(&counts);
@@ -133,7 +136,7 @@ fn an_unknown_total_is_announced_before() {
 // ---- what is printed
 
 /// How many there seem to be is never more than were pushed, though the owner's claim on the last makes it less than none for
-/// a moment.
+/// a moment. Fails with [`Bug::LengthBelowNone`].
 fn length(bug: Option<Bug>) {
     let deque = bug.map_or_else(Deque::new, Deque::seeded);
     let stealer = deque.stealer();
@@ -157,7 +160,8 @@ fn lengths_are_numbers() {
 }
 
 /// A pool is printed while one of its threads forks, wakes another and leaves. What is printed of the threads and of the
-/// cores is of one moment. (The one that is woken has a core from then on, and does not come to use it.)
+/// cores is of one moment. (The one that is woken has a core from then on, and does not come to use it.) Fails if these are
+/// looked at one after the other.
 fn printed(main: usize, seen: Seen) {
     let (registry, mut places) = registry(2, 2);
     let core = busy(&registry, &places.remove(0));
@@ -216,6 +220,13 @@ const CASES: &[Case] = &[
         model: two_failures,
     },
     Case { flaw: Flaw::CountedByStore, message: "items were lost", bound: BOUND, mains: &[0, 1], model: progress },
+    Case {
+        flaw: Flaw::CountedByStore,
+        message: "are done",
+        bound: Bound::Unbounded,
+        mains: &[0, 1],
+        model: progress_unknown,
+    },
     Case { flaw: Flaw::OfTheUser, message: "of two moments", bound: BOUND, mains: &[0, 1], model: printed },
 ];
 

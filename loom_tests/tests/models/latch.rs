@@ -138,7 +138,8 @@ fn set(shared: Shared, verdict: Verdict) {
     unsafe { Latch::set(latch, verdict) };
 }
 
-/// One waiter, one setter.
+/// One waiter, one setter. Fails with [`Flaw::LatchTouchedAfterSet`], [`Flaw::WaiterTouchedAfterVerdict`],
+/// [`Flaw::LatchSetRelaxed`] and [`Flaw::ReturnedWithoutWake`].
 fn race(main: Main, verdict: Verdict) -> Learnt {
     let memory = Memory {
         frame: MaybeUninit::new(Frame { latch: Latch::new(), work: UnsafeCell::new(0) }),

@@ -51,10 +51,13 @@ fn back(main: usize, seen: Seen, awaited: bool) {
     });
 }
 
+/// The task waits for the thread. Fails with [`Flaw::NothingLent`], [`Flaw::LentCoreStaysLent`] and
+/// [`Flaw::BorrowerStaysListed`].
 fn awaited(main: usize, seen: Seen) {
     back(main, seen, true);
 }
 
+/// It does not. Fails with [`Flaw::LentCoreStaysLent`] and [`Flaw::BorrowerStaysListed`].
 fn beside_a_grant(main: usize, seen: Seen) {
     back(main, seen, false);
 }
@@ -94,7 +97,7 @@ fn from_outside(main: usize, outsider: impl FnOnce(&Arc<Registry>, Signal) + 'st
     });
 }
 
-/// It calls into the pool.
+/// It calls into the pool. Fails with [`Flaw::NothingLent`], [`Flaw::LentCoreStaysLent`] and [`Flaw::BorrowerStaysListed`].
 fn called(main: usize, seen: Seen) {
     from_outside(main, move |registry, done| {
         in_pool(registry, move |_| {
@@ -109,7 +112,7 @@ fn a_caller_that_is_waited_for_is_lent_a_core() {
     explore("lent to a caller", BOUND, 10, &[0, 1], &["it was lent a core"], called);
 }
 
-/// It joins a task.
+/// It joins a task. Fails with [`Flaw::NothingLent`], [`Flaw::LentCoreStaysLent`] and [`Flaw::BorrowerStaysListed`].
 fn joined(main: usize, seen: Seen) {
     from_outside(main, move |registry, done| {
         let task = spawn_in(registry, move || {

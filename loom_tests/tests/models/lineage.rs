@@ -76,7 +76,7 @@ fn a_fork_has_the_lineage_it_was_made_under() {
 // ---- helping
 
 /// The waiter's fork is stolen, and forks in its turn. Where the fork and the fork's fork were run, how many leapfrogs and
-/// parks there were.
+/// parks there were. Fails with [`Flaw::LatchTouchedAfterSet`].
 fn leapfrog(main: usize) -> (usize, usize, u64, u64) {
     let (fork, below, result) = (Note::new(9), Note::new(9), Note::new((0, (0, 0))));
     let (fork_on, below_on, over) = (fork.clone(), below.clone(), result.clone());
@@ -132,7 +132,7 @@ fn a_waiter_helps_its_thief() {
 }
 
 /// A latch is waited for whose thief waits for a third, which has a job shared that the awaited one needs. Where that was
-/// run, and whether by way of helping.
+/// run, and whether by way of helping. Fails with [`Flaw::LatchSetRelaxed`].
 fn chain(main: usize) -> (usize, u64) {
     let latch: *const Latch = Box::into_raw(Box::new(Latch::new()));
     let lineage: *const Lineage = Box::into_raw(Box::new(Lineage::below(ptr::null())));
@@ -184,7 +184,7 @@ fn a_waiter_helps_its_thiefs_thief() {
 // ---- giving back
 
 /// The waiter's fork is stolen by a thread that has one of its own shared, which is no part of it. How often the waiter
-/// took that one.
+/// took that one. Fails with [`Flaw::HelpsUnrelated`].
 fn refusal(main: usize) -> u64 {
     let (other, result) = (Note::new(9), Note::new((0, 0)));
     let (other_on, over) = (other.clone(), result.clone());
@@ -226,7 +226,7 @@ fn an_unrelated_job_is_given_back() {
 }
 
 /// A latch is waited for with a hint that may point anywhere. How often the waiter took what it found there, and how often
-/// the owner of that parked.
+/// the owner of that parked. Fails with [`Flaw::HelpsUnrelated`] and [`Flaw::ReturnedWithoutWake`].
 fn stale(main: usize, hint: usize) -> (u64, u64) {
     let latch: *const Latch = Box::into_raw(Box::new(Latch::new()));
     let other = Note::new(9);
@@ -303,5 +303,21 @@ fn help_with_anything_is_found() {
 fn a_forgotten_wake_is_found() {
     finds(Flaw::ReturnedWithoutWake, "deadlock", |main| {
         stale(main, THIEF);
+    });
+}
+
+/// Seeded: who helped uses the latch after its frame's end.
+#[test]
+fn a_latch_used_after_its_frame_is_found() {
+    finds(Flaw::LatchTouchedAfterSet, "Causality violation", |main| {
+        leapfrog(main);
+    });
+}
+
+/// Seeded: who made the job goes on before it sees what the helper did.
+#[test]
+fn a_relaxed_latch_is_found() {
+    finds(Flaw::LatchSetRelaxed, "Causality violation", |main| {
+        chain(main);
     });
 }

@@ -19,7 +19,8 @@ use test_fork::test;
 
 // ---- cores
 
-/// One core. A thread that holds a lock blocks until another, which has the core by then, is about to take that lock.
+/// One core. A thread that holds a lock blocks until another, which has the core by then, is about to take that lock. Fails
+/// with [`Flaw::LockKeepsCore`].
 fn holder_without_core(main: usize, seen: Seen) {
     let (registry, places) = registry(1, 2);
     let core = busy(&registry, &places[0]);
@@ -54,7 +55,8 @@ fn a_holder_gets_its_core_back() {
     explore("holder without core", Bound::AtMost(1), 50, &[0, 1], outcomes, holder_without_core);
 }
 
-/// A worker and a thread from outside take a lock. The worker looks once more before it gives up its core.
+/// A worker and a thread from outside take a lock. The worker looks once more before it gives up its core. Fails with
+/// [`Flaw::BlocksUnlooked`].
 fn looks(main: usize, seen: Seen) {
     let look = Policy { lock_rounds: 1, ..Policy::COMMON };
     with_policy(look, || {
@@ -154,7 +156,7 @@ fn two_at_odds(main: usize, seen: Seen, bodies: [Body; 2]) {
 }
 
 /// Two threads take two locks in opposite orders: they get by each other, or one of them is told, which lets the other go
-/// on. Never both, and never neither: that is a deadlock to loom.
+/// on. Never both, and never neither: that is a deadlock to loom. Fails with [`Flaw::CycleSoughtFirst`].
 fn opposite_orders(main: usize, seen: Seen) {
     let locks = Arc::new((Mutex::new(0), Mutex::new(0)));
     let other = Arc::clone(&locks);
@@ -175,7 +177,7 @@ fn opposite_orders_are_told() {
     explore("opposite orders", BOUND, 50, &[0, 1], outcomes, opposite_orders);
 }
 
-/// The same with a lock for writing and one for reading on one side.
+/// The same with a lock for writing and one for reading on one side. Fails with [`Flaw::CycleSoughtFirst`].
 fn opposite_orders_of_kinds(main: usize, seen: Seen) {
     let locks = Arc::new((Mutex::new(0), RwLock::new(0)));
     let other = Arc::clone(&locks);
@@ -196,7 +198,8 @@ fn opposite_orders_of_kinds_are_told() {
     explore("opposite orders of kinds", BOUND, 50, &[0, 1], outcomes, opposite_orders_of_kinds);
 }
 
-/// Two threads, one of which reads a lock and wants a mutex, the other has the mutex and wants to write.
+/// Two threads, one of which reads a lock and wants a mutex, the other has the mutex and wants to write. Fails with
+/// [`Flaw::ReadsUnshown`].
 fn reader_in_a_circle(main: usize, seen: Seen) {
     let locks = Arc::new((Mutex::new(0), RwLock::new(0)));
     let other = Arc::clone(&locks);
@@ -217,7 +220,8 @@ fn a_reader_in_a_circle_is_told() {
     explore("reader in a circle", BOUND, 50, &[0, 1], outcomes, reader_in_a_circle);
 }
 
-/// A thread that reads what it reads already, and a writer: it comes first with both, or is told.
+/// A thread that reads what it reads already, and a writer: it comes first with both, or is told. Fails with
+/// [`Flaw::ReadsUnshown`].
 fn reads_again(main: usize, seen: Seen) {
     let lock = Arc::new(RwLock::new(0));
     let other = Arc::clone(&lock);
@@ -241,8 +245,9 @@ fn who_reads_again_behind_a_writer_is_told() {
     explore("reads again", BOUND, 50, &[0, 1], outcomes, reads_again);
 }
 
-/// One reads and wants a mutex; its owner wants to read as well, which a writer keeps it from. It began to when the first was
-/// writing, and so may have the lock by the time that the writer comes, and not have said so.
+/// One reads and wants a mutex; its owner wants to read as well, which a writer keeps it from. It began to when the first
+/// was writing, and so may have the lock by the time that the writer comes, and not have said so. Fails with
+/// [`Flaw::UnsettledIsNone`].
 fn kept_out_by_a_writer(main: usize, seen: Seen) {
     let locks = Arc::new((Mutex::new(0), RwLock::new(0)));
     let (other, third) = (Arc::clone(&locks), Arc::clone(&locks));
@@ -278,7 +283,7 @@ fn who_is_kept_out_by_a_writer_is_in_the_circle() {
     explore("kept out by a writer", BOUND_OF_LARGE, 50, &[1], outcomes, kept_out_by_a_writer);
 }
 
-/// Two who make values and want each other's.
+/// Two who make values and want each other's. Fails with [`Flaw::CycleSoughtFirst`].
 fn makers(main: usize, seen: Seen) {
     let values = Arc::new((OnceLock::new(), OnceLock::new()));
     let other = Arc::clone(&values);
@@ -304,7 +309,7 @@ fn makers_in_a_circle_are_told() {
 }
 
 /// Two threads that take and give back the same locks, one after the other and in one order, are told nothing, whoever was
-/// the holder a moment ago.
+/// the holder a moment ago. Fails with [`Flaw::HolderNotCleared`].
 fn same_order(main: usize, seen: Seen) {
     let locks = Arc::new((Mutex::new(0), Mutex::new(0)));
     let other = Arc::clone(&locks);
@@ -332,7 +337,16 @@ fn one_order_is_told_nothing() {
 
 const CASES: &[Case] = &[
     deadlock(Flaw::LockKeepsCore, &[0, 1], holder_without_core),
+    Case {
+        flaw: Flaw::BlocksUnlooked,
+        message: "the core was given up without a look",
+        bound: BOUND,
+        mains: &[0, 1],
+        model: looks,
+    },
     deadlock(Flaw::CycleSoughtFirst, &[0, 1], opposite_orders),
+    deadlock(Flaw::CycleSoughtFirst, &[0, 1], opposite_orders_of_kinds),
+    deadlock(Flaw::CycleSoughtFirst, &[0, 1], makers),
     deadlock(Flaw::ReadsUnshown, &[0, 1], reader_in_a_circle),
     deadlock(Flaw::ReadsUnshown, &[0, 1], reads_again),
     Case {

@@ -12,7 +12,7 @@ use purloin_loom::internals::worker::Worker;
 use std::time::Duration;
 use test_fork::test;
 
-/// One waits for what another does.
+/// One waits for what another does. Fails with [`Flaw::EntersUnlooked`].
 fn change(main: usize, seen: Seen) {
     let state = Arc::new(Monitor::new(0));
     let other = Arc::clone(&state);
@@ -39,7 +39,8 @@ fn a_change_is_noticed() {
     explore("monitor: change", BOUND, 20, &[0, 1], outcomes, change);
 }
 
-/// The one waits for what the other does as soon as a third has begun, so whichever is called first, both must be.
+/// The one waits for what the other does as soon as a third has begun, so whichever is called first, both must be. Fails
+/// with [`Flaw::MonitorKeepsCall`].
 fn called_in_vain(main: usize, seen: Seen) {
     let state = Arc::new(Monitor::new(0));
     let [one, two] = [Arc::clone(&state), Arc::clone(&state)];
@@ -62,7 +63,7 @@ fn who_is_called_in_vain_calls_the_next() {
     explore("monitor: called in vain", BOUND_OF_LARGE, 20, &[0, 2], outcomes, called_in_vain);
 }
 
-/// The time of the one runs out, perhaps just as it is called in the other's place.
+/// The time of the one runs out, perhaps just as it is called in the other's place. Fails with [`Flaw::MonitorKeepsCall`].
 fn called_too_late(main: usize, seen: Seen) {
     let state = Arc::new(Monitor::new(0));
     let [one, two] = [Arc::clone(&state), Arc::clone(&state)];
@@ -82,7 +83,7 @@ fn who_is_called_too_late_calls_the_next() {
     explore("monitor: called too late", BOUND_OF_LARGE, 20, &[0, 2], outcomes, called_too_late);
 }
 
-/// One core: the thread that waits gives it to the task that it waits for.
+/// One core: the thread that waits gives it to the task that it waits for. Fails with [`Flaw::GiveIgnoresResuming`].
 fn one_core(main: usize, seen: Seen) {
     let (registry, places) = registry(1, 2);
     let core = busy(&registry, &places[0]);
@@ -110,6 +111,8 @@ fn a_waiter_gives_its_core_away() {
 }
 
 const CASES: &[Case] = &[
+    deadlock(Flaw::EntersUnlooked, &[0, 1], change),
+    Case { bound: Bound::AtMost(1), ..deadlock(Flaw::GiveIgnoresResuming, &[0, 1], one_core) },
     deadlock(Flaw::MonitorKeepsCall, &[0, 2], called_in_vain),
     deadlock(Flaw::MonitorKeepsCall, &[0, 2], called_too_late),
 ];

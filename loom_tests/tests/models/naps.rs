@@ -54,7 +54,8 @@ fn after_nap(registry: &Registry, place: &Place) -> bool {
     taken.is_some()
 }
 
-/// The clock ends a nap beside a wake that may be left to the napper.
+/// The clock ends a nap beside a wake that may be left to the napper. Fails with [`Flaw::NapperTakenForAsleep`],
+/// [`Flaw::NapEndsBlindly`] and [`Flaw::NapperLeftAsleep`].
 fn ends(main: usize, seen: Seen) {
     with_policy(LAZY, || {
         let (registry, mut places, _) = napping(1);
@@ -85,7 +86,8 @@ fn a_nap_ends_beside_a_wake() {
     explore("nap ends", BOUND, 10, &[0, 1], outcomes, ends);
 }
 
-/// No clock: a nap is cut short by a wake that is not left to it, and the wake that was is seen to as well.
+/// No clock: a nap is cut short by a wake that is not left to it, and the wake that was is seen to as well. Fails with
+/// [`Flaw::TaskLeftToNapper`].
 fn cut_short(main: usize, seen: Seen) {
     with_policy(LAZY, || {
         let (registry, mut places, nap) = napping(1);
@@ -109,9 +111,9 @@ fn a_nap_is_cut_short() {
     explore("nap cut short", BOUND, 3, &[0, 1], &["a wake was left out before"], cut_short);
 }
 
-/// A thread that naps, and one that forks on the other core and does not go on before somebody has taken
-/// the fork, and the clock. From then on the order is one only: whoever has taken the fork waits for a region from outside,
-/// which comes after a task that nobody needs.
+/// A thread that naps, and one that forks on the other core and does not go on before somebody has taken the fork, and the
+/// clock. From then on the order is one only: whoever has taken the fork waits for a region from outside, which comes after
+/// a task that nobody needs. Fails with [`Flaw::NapperLeftAsleep`].
 fn fork(main: usize, seen: Seen) {
     with_policy(LAZY, || {
         let (registry, mut places, nap) = napping(2);

@@ -3,7 +3,8 @@
 //!
 //! The main thread is the one outside: a pool's threads are its own. Checked to the bounds below under loom's model.
 
-use crate::stage::{BOUND, BOUND_OF_SLOW, Case, Seen, before, deadlock, explore, settled};
+use crate::common::Bound;
+use crate::stage::{BOUND, BOUND_OF_SLOW, Case, Model, Seen, before, deadlock, explore, settled};
 use loom::thread::{ThreadId, current, yield_now};
 use purloin_loom::internals::primitive::Flaw;
 use purloin_loom::{JoinError, Pool};
@@ -41,13 +42,14 @@ fn payload_of(payload: Box<dyn Any + Send>) -> usize {
 
 // ---- the end
 
-/// A pool of two that nobody asks for anything.
+/// A pool of two that nobody asks for anything. Fails with [`Flaw::WatcherForgotten`].
 fn unused(_: usize, seen: Seen) {
     drop(new_pool(2));
     seen[0].hit();
 }
 
-/// A pool of one that is dropped while its thread is at work, or asleep, or about to be.
+/// A pool of one that is dropped while its thread is at work, or asleep, or about to be. Fails with
+/// [`Flaw::WatcherForgotten`].
 fn task_then_drop(_: usize, seen: Seen) {
     let pool = pool(1);
     let task = pool.spawn(|| 7);
@@ -58,7 +60,8 @@ fn task_then_drop(_: usize, seen: Seen) {
     assert_eq!(task.join().expect("it was spawned before the end"), 7);
 }
 
-/// A pool of two that is dropped while a thread of its that was woken for a fork may still be looking for it.
+/// A pool of two that is dropped while a thread of its that was woken for a fork may still be looking for it. Fails with
+/// [`Flaw::GuestKeepsCore`].
 fn join_then_drop(_: usize, seen: Seen) {
     let pool = pool(2);
     let owner = current().id();
@@ -81,7 +84,7 @@ fn pools_end() {
 /// The outcomes of a fork.
 const FORK: &[&str] = &["the fork was stolen", "the caller ran its fork itself"];
 
-/// A caller from outside, in a pool of two.
+/// A caller from outside, in a pool of two. Fails with [`Flaw::LatchSetRelaxed`].
 fn join(_: usize, seen: Seen) {
     let pool = pool(2);
     let owner = current().id();
@@ -92,7 +95,7 @@ fn join(_: usize, seen: Seen) {
     seen[1].hit_if(!stolen);
 }
 
-/// The second half panics, wherever it runs.
+/// The second half panics, wherever it runs. Fails with [`Flaw::PanicLeavesLatch`].
 fn join_whose_second_half_panics(_: usize, seen: Seen) {
     let pool = pool(2);
     let owner = current().id();
@@ -106,7 +109,7 @@ fn join_whose_second_half_panics(_: usize, seen: Seen) {
     assert_eq!(payload_of(joined.expect_err("the panic was lost")), 2);
 }
 
-/// The first half panics; the second is dropped unrun, or run and waited for.
+/// The first half panics; the second is dropped unrun, or run and waited for. Fails with [`Flaw::LatchTouchedAfterSet`].
 fn join_whose_first_half_panics(_: usize, seen: Seen) {
     let pool = pool(2);
     let first = || -> () { panic_with(1) };
@@ -116,7 +119,7 @@ fn join_whose_first_half_panics(_: usize, seen: Seen) {
     seen[1].hit();
 }
 
-/// A scope with two tasks, in a pool of two.
+/// A scope with two tasks, in a pool of two. Fails with [`Flaw::EndsUntold`].
 fn scope(_: usize, seen: Seen) {
     let pool = pool(2);
     let owner = current().id();
@@ -149,7 +152,7 @@ fn scopes_end() {
 
 // ---- tasks
 
-/// A task that forks, in a pool of one.
+/// A task that forks, in a pool of one. Fails with [`Flaw::LatchSetRelaxed`].
 fn task_that_forks(_: usize, seen: Seen) {
     let pool = pool(1);
     let inner = pool.clone();
@@ -159,7 +162,7 @@ fn task_that_forks(_: usize, seen: Seen) {
     assert_eq!(task.join().expect("it does not panic"), (1, 2));
 }
 
-/// A task that panics, joined from outside.
+/// A task that panics, joined from outside. Fails with [`Flaw::LatchSetRelaxed`].
 fn task_that_panics(_: usize, seen: Seen) {
     let pool = pool(1);
     let joined = pool.spawn(|| -> () { panic_with(3) }).join();
@@ -170,7 +173,8 @@ fn task_that_panics(_: usize, seen: Seen) {
     seen[0].hit();
 }
 
-/// A guest joins a task that it has spawned: it runs it itself, or waits for the thread that does.
+/// A guest joins a task that it has spawned: it runs it itself, or waits for the thread that does. Fails with
+/// [`Flaw::TaskClaimedByStore`].
 fn task_joined_inside(_: usize, seen: Seen) {
     let pool = pool(2);
     let own = pool.install(|| {
@@ -191,8 +195,23 @@ fn tasks_are_joined() {
     explore("task joined inside", BOUND, 100, &[0], outcomes, task_joined_inside);
 }
 
-const CASES: &[Case] =
-    &[deadlock(Flaw::GuestKeepsCore, &[0], join_then_drop), deadlock(Flaw::WatcherForgotten, &[0], unused)];
+/// A mistake that lets two threads use one thing at a time.
+const fn race(flaw: Flaw, model: Model) -> Case {
+    Case { flaw, message: "Causality violation", bound: BOUND, mains: &[0], model }
+}
+
+const CASES: &[Case] = &[
+    deadlock(Flaw::WatcherForgotten, &[0], unused),
+    deadlock(Flaw::WatcherForgotten, &[0], task_then_drop),
+    deadlock(Flaw::GuestKeepsCore, &[0], join_then_drop),
+    race(Flaw::LatchSetRelaxed, join),
+    deadlock(Flaw::PanicLeavesLatch, &[0], join_whose_second_half_panics),
+    race(Flaw::LatchTouchedAfterSet, join_whose_first_half_panics),
+    deadlock(Flaw::EndsUntold, &[0], scope),
+    Case { bound: Bound::AtMost(1), ..race(Flaw::LatchSetRelaxed, task_that_forks) },
+    Case { bound: Bound::AtMost(1), ..race(Flaw::LatchSetRelaxed, task_that_panics) },
+    race(Flaw::TaskClaimedByStore, task_joined_inside),
+];
 
 #[test]
 fn seeded_bugs_are_found() {

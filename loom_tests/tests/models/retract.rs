@@ -76,6 +76,7 @@ fn set(task: &Task) {
     unsafe { Latch::set(&task.latch, Verdict::Done) };
 }
 
+/// One waiter, one setter. Fails with [`Flaw::RetractedByStore`].
 fn retract(main: Main, seen: Option<Seen>) {
     let task = Arc::new(Task { latch: Latch::new(), result: UnsafeCell::new(0) });
     let there = Arc::clone(&task);

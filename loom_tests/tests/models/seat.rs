@@ -3,9 +3,9 @@
 //! The pools' models cannot tell: their threads pass fences between grant and use, and loom's fences pass on more than the
 //! language's do. Checked without a bound on preemptions under loom's model, in both role orders.
 
-use crate::common::{Bound, Witness, check};
+use crate::common::{Bound, Witness, check, fails_with};
 use loom::thread;
-use purloin_loom::internals::primitive::{Arc, UnsafeCell};
+use purloin_loom::internals::primitive::{Arc, Flaw, UnsafeCell, with_flaw};
 use purloin_loom::internals::seat::{Grant, Place, Seat};
 use test_fork::test;
 
@@ -54,31 +54,50 @@ fn give(seat: &Seat, core: &Core) {
     seat.grant(Grant::Core(0));
 }
 
+/// Both holders. Tells what [`take`] does. Fails with [`Flaw::GrantRelaxed`].
+fn pass_on(taker_is_main: bool) -> bool {
+    let core = Arc::new(Core(UnsafeCell::new(0)));
+    let place = Place::new();
+    let (seat, theirs) = (Arc::clone(place.seat()), Arc::clone(&core));
+    if taker_is_main {
+        let giver = thread::spawn(move || give(&seat, &theirs));
+        let was_early = take(&place, &core);
+        giver.join().unwrap();
+        was_early
+    } else {
+        let place = OfOneThread(place);
+        let taker = thread::spawn(move || take(&place.into_inner(), &theirs));
+        give(&seat, &core);
+        taker.join().unwrap()
+    }
+}
+
 #[test]
 fn a_grant_passes_on_the_core() {
     for taker_is_main in [true, false] {
         let early = Witness::leaked("the grant was there before the thread parked");
         let late = Witness::leaked("the thread had to wait");
         check("seat: grant", Bound::Unbounded, move || {
-            let core = Arc::new(Core(UnsafeCell::new(0)));
-            let place = Place::new();
-            let (seat, theirs) = (Arc::clone(place.seat()), Arc::clone(&core));
-            let was_early = if taker_is_main {
-                let giver = thread::spawn(move || give(&seat, &theirs));
-                let was_early = take(&place, &core);
-                giver.join().unwrap();
-                was_early
-            } else {
-                let place = OfOneThread(place);
-                let taker = thread::spawn(move || take(&place.into_inner(), &theirs));
-                give(&seat, &core);
-                taker.join().unwrap()
-            };
+            let was_early = pass_on(taker_is_main);
             early.hit_if(was_early);
             late.hit_if(!was_early);
         })
         .at_least(3);
         early.assert_seen();
         late.assert_seen();
+    }
+}
+
+/// Seeded: the grant does not publish what the last holder did.
+#[test]
+fn a_relaxed_grant_is_found() {
+    for taker_is_main in [true, false] {
+        fails_with("Causality violation", || {
+            with_flaw(Flaw::GrantRelaxed, || {
+                check("seat: seeded flaw", Bound::Unbounded, move || {
+                    pass_on(taker_is_main);
+                });
+            });
+        });
     }
 }

@@ -53,10 +53,12 @@ fn spawn_and(main: usize, seen: Seen, shut: fn(&Registry)) {
     }
 }
 
+/// By [`Registry::close`]. Fails with [`Flaw::SubmittedTooLate`].
 fn spawn_and_close(main: usize, seen: Seen) {
     spawn_and(main, seen, Registry::close);
 }
 
+/// By [`Registry::terminate`]. Fails with [`Flaw::SubmittedTooLate`].
 fn spawn_and_terminate(main: usize, seen: Seen) {
     spawn_and(main, seen, Registry::terminate);
 }
@@ -70,7 +72,7 @@ fn a_task_is_run_or_cancelled() {
     explore("spawn and terminate", BOUND_OF_HUGE, 100, &[2], &[UNSEEN, outcomes[1]], spawn_and_terminate);
 }
 
-/// A pool whose last handle may be dropped in one of its own tasks, on its own thread.
+/// A pool whose last handle may be dropped in one of its own tasks, on its own thread. Fails with [`Flaw::WaitsForItself`].
 fn last_handle(_: usize, seen: Seen) {
     let pool = Pool::new(1).expect("a modelled pool");
     let handle = Arc::new(());
@@ -135,13 +137,14 @@ fn region_of(main: usize, seen: Seen, rests: Rests) {
     assert_eq!(registry.sleep.try_take(), Some(0), "the core was not given back");
 }
 
+/// The thread sleeps when it is a worker no more. Fails if it is one still.
 fn region_of_a_sleeper(main: usize, seen: Seen) {
     region_of(main, seen, |pool, core, place| {
         Worker::enter(pool, core, |worker| worker.work(None)).rest(pool, place);
     });
 }
 
-/// The thread sleeps while it is a worker still, which has no core and is not counted as away.
+/// The mistake: the thread sleeps while it is a worker still, which has no core and is not counted as away.
 fn region_of_a_worker(main: usize, seen: Seen) {
     region_of(main, seen, |pool, core, place| {
         Worker::enter(pool, core, |worker| worker.work(None).rest(pool, place));
@@ -156,7 +159,7 @@ fn a_sleepers_drops_may_use_the_pool() {
 
 // ---- threads
 
-/// Two wait for the pool's only thread to end, one of whom has closed the pool.
+/// Two wait for the pool's only thread to end, one of whom has closed the pool. Fails with [`Flaw::WatcherForgotten`].
 fn watchers(main: usize, seen: Seen) {
     let (registry, mut places) = registry(1, 1);
     let mut roles: Vec<Role> = vec![thread(&registry, places.remove(0), 0)];
@@ -179,8 +182,8 @@ fn the_end_is_told() {
     explore("watchers", BOUND, 100, &[0, 1, 2], outcomes, watchers);
 }
 
-/// Who waits for the end of a pool, be it there already, leaves nothing behind.
-fn watchers_leave() {
+/// Who waits for the end of a pool, be it there already, leaves nothing behind. Fails with [`Flaw::WatcherStays`].
+fn watchers_leave(_: usize, _: Seen) {
     let registry = crate::stage::deserted(1);
     registry.thread_ended();
     with_place(|place| {
@@ -192,10 +195,11 @@ fn watchers_leave() {
 
 #[test]
 fn who_watched_is_gone() {
-    let _ = check("watchers leave", BOUND, watchers_leave);
+    let _ = check("watchers leave", BOUND, || watchers_leave(0, &[]));
 }
 
-/// A closed pool, a thread of which is blocked, and will need a second one when it comes back.
+/// A closed pool, a thread of which is blocked, and will need a second one when it comes back. Fails with
+/// [`Flaw::EndsWhileAway`].
 fn away(main: usize, seen: Seen) {
     let (registry, places) = registry(1, 2);
     let core = busy(&registry, &places[0]);
@@ -226,6 +230,7 @@ fn blocked_threads_keep_the_pool() {
 // ---- regions
 
 /// A region that only the pool's thread may run, since the pool was built with a stack size, and a pool that is closed.
+/// Fails with [`Flaw::EndsWhileAway`].
 fn region_and_close(main: usize, seen: Seen) {
     let (registry, mut places) = registry_with(crate::stage::Options { stack_size: Some(1 << 20), ..options(1, 1) });
     let pool = Arc::clone(&registry);
@@ -248,7 +253,8 @@ fn regions_are_run_at_the_end() {
     explore("region and close", BOUND_OF_HUGE, 100, &[0, 1, 2], outcomes, region_and_close);
 }
 
-/// A pool that has ended, and two callers that have to run their regions themselves, one after the other.
+/// A pool that has ended, and two callers that have to run their regions themselves, one after the other. Fails with
+/// [`Flaw::CallerForgotten`].
 fn callers_after_the_end(main: usize, seen: Seen) {
     let (registry, mut places) = registry_with(crate::stage::Options { stack_size: Some(1 << 20), ..options(1, 1) });
     before(|| registry.close());
@@ -267,7 +273,8 @@ fn callers_run_their_regions_after_the_end() {
 }
 
 /// A caller that waits for its region, which a thread of a closed pool runs: the pool ends though the caller is among those
-/// who would like a core. As it may start a second thread, it has none for the caller.
+/// who would like a core. As it may start a second thread, it has none for the caller. Fails with
+/// [`Flaw::HangsUpSilently`].
 fn caller_and_close(main: usize, seen: Seen) {
     let (registry, mut places) = registry(1, 2);
     let place = places.remove(0);
@@ -296,7 +303,7 @@ fn callers_do_not_keep_the_pool() {
 }
 
 /// A scope's owner blocks until a task of the scope was run, and the pool is terminated: what belongs to the scope is not
-/// dropped, nor is the offer by which others find it.
+/// dropped, nor is the offer by which others find it. Fails with [`Flaw::OfferCancelled`].
 fn scope_and_terminate(main: usize, seen: Seen) {
     let (registry, places) = registry(1, 2);
     let core = busy(&registry, &places[0]);
@@ -336,6 +343,14 @@ const CASES: &[Case] = &[
         model: spawn_and_close,
     },
     Case {
+        flaw: Flaw::SubmittedTooLate,
+        message: "a task was left behind",
+        bound: BOUND,
+        mains: &[0, 1, 2],
+        model: spawn_and_terminate,
+    },
+    deadlock(Flaw::WaitsForItself, &[0], last_handle),
+    Case {
         flaw: Flaw::OfTheUser,
         message: "attempt to subtract with overflow",
         bound: Bound::AtLeast(3),
@@ -343,6 +358,7 @@ const CASES: &[Case] = &[
         model: region_of_a_worker,
     },
     deadlock(Flaw::WatcherForgotten, &[0, 1, 2], watchers),
+    Case { flaw: Flaw::WatcherStays, message: "a watcher was left", bound: BOUND, mains: &[0], model: watchers_leave },
     deadlock(Flaw::EndsWhileAway, &[0, 1], away),
     deadlock(Flaw::EndsWhileAway, &[0, 1, 2], region_and_close),
     deadlock(Flaw::CallerForgotten, &[0, 1], callers_after_the_end),

@@ -45,7 +45,8 @@ impl Put {
     }
 }
 
-/// One thread makes two values, removes one and closes its chunk; another removes the other. Tells who came last.
+/// One thread makes two values, removes one and closes its chunk; another removes the other. Tells who came last. Fails
+/// with [`Flaw::ChunkLeftOpen`] and [`Flaw::ChunkCountRelaxed`].
 fn race(main: usize) -> usize {
     let slab = Slab::new();
     let (own, other) = (Put::new(&slab, 1), Put::new(&slab, 2));
@@ -80,17 +81,19 @@ fn chunks_go_with_the_last() {
     REMOVED_LAST.assert_seen();
 }
 
-/// A full chunk is closed when the next value comes, and the values in it stay.
+/// A full chunk is closed when the next value comes, and the values in it stay. Fails with [`Flaw::ChunkLeftOpen`].
+fn full_chunk() {
+    let slab = Slab::new();
+    let values: Vec<Put> = (0..200).map(|n| Put::new(&slab, n)).collect();
+    let chunks: BTreeSet<usize> = values.iter().map(|put| put.0.addr().get() / CHUNK).collect();
+    assert!(chunks.len() > 1, "not one chunk was full");
+    let sum: u32 = values.into_iter().map(Put::remove).sum();
+    assert_eq!(sum, (0..200).sum());
+}
+
 #[test]
 fn full_chunks_are_left_to_their_values() {
-    check("full chunk", Bound::Unbounded, || {
-        let slab = Slab::new();
-        let values: Vec<Put> = (0..200).map(|n| Put::new(&slab, n)).collect();
-        let chunks: BTreeSet<usize> = values.iter().map(|put| put.0.addr().get() / CHUNK).collect();
-        assert!(chunks.len() > 1, "not one chunk was full");
-        let sum: u32 = values.into_iter().map(Put::remove).sum();
-        assert_eq!(sum, (0..200).sum());
-    });
+    check("full chunk", Bound::Unbounded, full_chunk);
 }
 
 fn finds(flaw: Flaw, message: &str) {
@@ -110,6 +113,11 @@ fn finds(flaw: Flaw, message: &str) {
 #[test]
 fn a_chunk_left_open_is_found() {
     finds(Flaw::ChunkLeftOpen, "leaked");
+    fails_with("used after its end", || {
+        with_flaw(Flaw::ChunkLeftOpen, || {
+            check("full chunk: seeded flaw", Bound::Unbounded, full_chunk);
+        });
+    });
 }
 
 /// Seeded: what a thread did in the chunk is not ordered before its end.

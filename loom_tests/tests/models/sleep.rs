@@ -73,14 +73,16 @@ fn run(registry: &Registry, task: impl FnOnce() + Send + 'static) {
     wait.wait();
 }
 
-/// A task from outside, in the injector.
+/// A task from outside, in the injector. Fails with [`Flaw::InjectorForgotten`], [`Flaw::WakerWithoutFence`] and
+/// [`Flaw::WakesBeforePublishing`].
 fn task(main: usize, seen: Seen) {
     sleeper_and(1, main, seen, |registry, work| {
         run(registry, work);
     });
 }
 
-/// A fork at another core's shared end. Its owner does not come back before somebody else has run it.
+/// A fork at another core's shared end. Its owner does not come back before somebody else has run it. Fails with
+/// [`Flaw::SharedEndsForgotten`], [`Flaw::WakerWithoutFence`] and [`Flaw::WakesBeforePublishing`].
 fn fork(main: usize, seen: Seen) {
     sleeper_and(2, main, seen, |_, work| {
         let (done, wait) = signal();
@@ -92,7 +94,8 @@ fn fork(main: usize, seen: Seen) {
     });
 }
 
-/// A scope's task, offered at another core's shared end.
+/// A scope's task, offered at another core's shared end. Fails with [`Flaw::SharedEndsForgotten`],
+/// [`Flaw::WakerWithoutFence`] and [`Flaw::WakesBeforePublishing`].
 fn offer(main: usize, seen: Seen) {
     sleeper_and(2, main, seen, |_, work| {
         let (done, wait) = signal();
@@ -122,7 +125,8 @@ fn sleeper_and_offer() {
 }
 
 /// Two tasks that wait for each other, so that they need two threads. One thread has been woken for the first and is
-/// looking for it; the other sleeps when the second task comes. Role 2 brings it.
+/// looking for it; the other sleeps when the second task comes. Role 2 brings it. Fails with [`Flaw::FinderLooksAway`] and
+/// [`Flaw::FinderWithoutFence`].
 fn chain(main: usize, seen: Seen) {
     let (registry, places) = registry(2, 2);
     let mut roles: Vec<_> = places.into_iter().map(|place| thread(&registry, place, 0)).collect();
@@ -164,7 +168,7 @@ fn chain_of_wakes() {
 
 /// A thread is to be started and can't be, while another goes to sleep and a task comes, whose wake is left to the one that
 /// never starts. The pool's second thread is blocked all the time. Role 0 goes to sleep, role 1 starts, role 2 brings the
-/// task.
+/// task. Fails with [`Flaw::SleeperWithoutFence`] and [`Flaw::StartFailureForgotten`].
 fn start_fails(main: usize, seen: Seen) {
     let thread_name = Box::new(|index| if index < 2 { String::new() } else { resume_unwind(Box::new("no name")) });
     let (registry, mut places) =
@@ -199,8 +203,9 @@ fn start_that_fails() {
     explore("start fails", Bound::AtMost(1), 100, &[0, 2], SLEEPER, start_fails);
 }
 
-/// A thread from outside has two tasks, one after the other. The pool's first thread has been through its hook, and is blocked
-/// for good; another is started for the first task, and goes to sleep and is woken for the second if that is late.
+/// A thread from outside has two tasks, one after the other. The pool's first thread has been through its hook, and is
+/// blocked for good; another is started for the first task, and goes to sleep and is woken for the second if that is late.
+/// Fails with [`Flaw::HookCountedOut`].
 fn started_with_hook(_main: usize, seen: Seen) {
     let hook: Box<dyn Fn(usize) + Send + Sync> = Box::new(|_| ());
     let (registry, places) = registry_with(Options { max_threads: 2, on_thread_start: Some(hook), ..options(1, 1) });
@@ -223,7 +228,8 @@ fn a_start_with_a_hook() {
     explore("start with a hook", BOUND_OF_HUGE, 20, &[0], outcomes, started_with_hook);
 }
 
-/// A thread is in its hook, since it has just started, while a task comes from outside. No other is started for it.
+/// A thread is in its hook, since it has just started, while a task comes from outside. No other is started for it. Fails
+/// with [`Flaw::WakerWithoutFence`], [`Flaw::SleeperWithoutFence`] and [`Flaw::InjectorForgotten`].
 fn task_and_hook(main: usize, seen: Seen) {
     let hook: Box<dyn Fn(usize) + Send + Sync> = Box::new(|_| ());
     let (registry, mut places) =
@@ -248,9 +254,9 @@ fn a_task_beside_a_hook() {
     explore("task and hook", BOUND_OF_SLOW, 20, &[0, 1], outcomes, task_and_hook);
 }
 
-/// A thread of the pool is woken, finds nothing and sleeps again, while somebody is away: between two looks of a watchdog the
-/// pool has worked.
-fn woken_between_looks() {
+/// A thread of the pool is woken, finds nothing and sleeps again, while somebody is away: between two looks of a watchdog
+/// the pool has worked. Fails with [`Flaw::GivesUncounted`].
+fn woken_between_looks(_: usize, _: Seen) {
     let (registry, places) = registry(1, 1);
     assert!(registry.sleep.begin_region(), "the pool has not ended");
     let look = registry.sleep.standstill();
@@ -267,7 +273,7 @@ fn woken_between_looks() {
 
 #[test]
 fn work_ends_a_standstill() {
-    let _ = check("woken between looks", BOUND, woken_between_looks);
+    let _ = check("woken between looks", BOUND, || woken_between_looks(0, &[]));
 }
 
 const CASES: &[Case] = &[
@@ -277,13 +283,20 @@ const CASES: &[Case] = &[
     deadlock(Flaw::SharedEndsForgotten, &[0, 1], offer),
     // The handshake without the producer's fence.
     deadlock(Flaw::WakerWithoutFence, &[0], task),
+    Case { bound: Bound::AtMost(1), ..deadlock(Flaw::WakerWithoutFence, &[0, 1], task_and_hook) },
     deadlock(Flaw::WakerWithoutFence, &[0, 1], fork),
     deadlock(Flaw::WakerWithoutFence, &[0, 1], offer),
+    // The producer's two steps in the wrong order.
+    deadlock(Flaw::WakesBeforePublishing, &[0, 1], task),
+    deadlock(Flaw::WakesBeforePublishing, &[0, 1], fork),
+    deadlock(Flaw::WakesBeforePublishing, &[0, 1], offer),
     // The handshake without the sleeper's.
     Case { bound: Bound::AtMost(1), ..deadlock(Flaw::SleeperWithoutFence, &[0], start_fails) },
+    Case { bound: Bound::AtMost(1), ..deadlock(Flaw::SleeperWithoutFence, &[0, 1], task_and_hook) },
     // A wake left to a searcher that does not know, or is gone.
-    deadlock(Flaw::FinderLooksAway, &[0, 2], chain),
-    deadlock(Flaw::FinderWithoutFence, &[0], chain),
+    Case { bound: Bound::AtMost(1), ..deadlock(Flaw::FinderLooksAway, &[0, 2], chain) },
+    // With the producer on the main thread it takes two preemptions, and half a minute.
+    Case { bound: Bound::AtMost(1), ..deadlock(Flaw::FinderWithoutFence, &[0], chain) },
     // A thread that is counted out while it is in its hook, and once more when it has found work.
     Case {
         flaw: Flaw::HookCountedOut,
@@ -296,8 +309,16 @@ const CASES: &[Case] = &[
     // A thread comes out of its hook, and does not see what came meanwhile.
     Case { bound: Bound::AtMost(1), ..deadlock(Flaw::InjectorForgotten, &[0, 1], task_and_hook) },
     // A wake left to a thread that is being started, and then can't be. With the producer on the main thread one
-    // preemption is too few to find it.
+    // preemption is too few to find it, and two take seconds.
     Case { bound: Bound::AtMost(1), ..deadlock(Flaw::StartFailureForgotten, &[0], start_fails) },
+    // A watchdog that takes a pool which works now and then for one that stands still.
+    Case {
+        flaw: Flaw::GivesUncounted,
+        message: "the second look does not tell of the work in between",
+        bound: BOUND,
+        mains: &[0],
+        model: woken_between_looks,
+    },
 ];
 
 #[test]

@@ -37,6 +37,7 @@ impl Meeting {
 }
 
 /// Two threads meet in two generations. After the first each reads what the other left; after the second each writes again.
+/// Fails with [`Flaw::EntersUnlooked`].
 fn two_generations(main: usize, seen: Seen) {
     let meeting = Meeting::new(2);
     let leaders = [Tally::default(), Tally::default()];
@@ -66,7 +67,7 @@ fn generations_do_not_mix() {
     explore("barrier: two generations", BOUND, 50, &[0, 1], outcomes, two_generations);
 }
 
-/// Three threads meet once.
+/// Three threads meet once. Fails with [`Flaw::AnswersOne`].
 fn three(main: usize, seen: Seen) {
     let barrier = Arc::new(Barrier::new(3));
     let leaders = Tally::default();
@@ -89,7 +90,7 @@ fn all_are_let_go() {
     explore("barrier: three", BOUND, 50, &[0, 1, 2], outcomes, three);
 }
 
-/// Two threads meet, or give up at once: both or neither.
+/// Two threads meet, or give up at once: both or neither. Fails with [`Flaw::LeaverStaysInLine`].
 fn late(main: usize, seen: Seen) {
     let meeting = Meeting::new(2);
     let results = Arc::new(Mutex::new(Vec::new()));

@@ -39,7 +39,8 @@ impl<S, const N: usize> Behind<S, N> {
 
 // ---- event
 
-/// Two threads wait for what a third does.
+/// Two threads wait for what a third does. Fails with [`Flaw::AnswersOne`], [`Flaw::WakesBeforeChange`] and
+/// [`Flaw::ChangeRelaxed`].
 fn event(main: usize, seen: Seen) {
     let behind = Behind::<_, 1>::new(Event::new());
     let waiter = |number: usize| {
@@ -67,7 +68,8 @@ fn an_event_lets_all_go() {
     explore("event: two waiters", BOUND, 50, &[0, 2], outcomes, event);
 }
 
-/// An event is set and cleared at once: who waits by then goes on, who comes after waits for the next time.
+/// An event is set and cleared at once: who waits by then goes on, who comes after waits for the next time. Fails with
+/// [`Flaw::WakesBeforeChange`].
 fn pulse(main: usize, seen: Seen) {
     let event = Arc::new(Event::new());
     let waiter = {
@@ -95,7 +97,7 @@ fn a_pulse_is_not_lost() {
     explore("event: pulse", BOUND, 20, &[0, 1], outcomes, pulse);
 }
 
-/// A thread gives up just as it happens.
+/// A thread gives up just as it happens. Fails with [`Flaw::ChangeRelaxed`].
 fn event_late(main: usize, seen: Seen) {
     let behind = Behind::<_, 1>::new(Event::new());
     let waiter = {
@@ -129,7 +131,7 @@ fn an_event_comes_in_time_or_not() {
 
 // ---- latch
 
-/// One thread waits for two parts.
+/// One thread waits for two parts. Fails with [`Flaw::EntersUnlooked`] and [`Flaw::ChangeRelaxed`].
 fn two_parts(main: usize, seen: Seen) {
     let behind = Behind::<_, 2>::new(Latch::new(2));
     let waiter = {
@@ -157,7 +159,7 @@ fn a_latch_opens_after_all_parts() {
     explore("latch: two parts", BOUND, 50, &[0, 1], outcomes, two_parts);
 }
 
-/// Two threads wait for one part.
+/// Two threads wait for one part. Fails with [`Flaw::AnswersOne`].
 fn two_waiters(main: usize, seen: Seen) {
     let latch = Arc::new(Latch::new(1));
     let gone = Tally::default();
@@ -192,6 +194,8 @@ const CASES: &[Case] = &[
     case(Flaw::AnswersOne, "deadlock", &[0, 2], event),
     case(Flaw::WakesBeforeChange, "deadlock", &[0, 2], event),
     case(Flaw::ChangeRelaxed, "Causality violation", &[0, 2], event),
+    case(Flaw::WakesBeforeChange, "deadlock", &[0, 1], pulse),
+    case(Flaw::ChangeRelaxed, "Causality violation", &[0, 1], event_late),
     case(Flaw::AnswersOne, "deadlock", &[0, 2], two_waiters),
     case(Flaw::EntersUnlooked, "deadlock", &[0, 1], two_parts),
     case(Flaw::ChangeRelaxed, "Causality violation", &[0, 1], two_parts),

@@ -52,10 +52,12 @@ fn wanted(main: usize, seen: Seen, threads: usize) {
     assert_eq!(made.made.get(), 1);
 }
 
+/// Two want it. Fails with [`Flaw::EntersUnlooked`].
 fn wanted_by_two(main: usize, seen: Seen) {
     wanted(main, seen, 2);
 }
 
+/// Three do. Fails with [`Flaw::AnswersOne`].
 fn wanted_by_three(main: usize, seen: Seen) {
     wanted(main, seen, 3);
 }
@@ -68,7 +70,7 @@ fn a_value_is_made_once() {
     explore("once: three", BOUND, 50, &[0, 1, 2], outcomes, wanted_by_three);
 }
 
-/// The first to try panics; then the other, or the same one again, makes it.
+/// The first to try panics; then the other, or the same one again, makes it. Fails with [`Flaw::PanicForgetsWaiters`].
 fn panics(main: usize, seen: Seen) {
     let made = Made::new();
     let tried = Tally::default();

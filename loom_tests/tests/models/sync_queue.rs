@@ -42,7 +42,8 @@ fn used<T>(queue: Queue<T>, value: T) -> Arc<Queue<T>> {
     Arc::new(queue)
 }
 
-/// One thread pushes three values through a queue of one, another pops two: the third is dropped with the queue.
+/// One thread pushes three values through a queue of one, another pops two: the third is dropped with the queue. Fails with
+/// [`Flaw::StampRelaxed`] and [`Flaw::EntersUnlooked`].
 fn through_one(main: usize, seen: Seen) {
     let queue = Arc::new(Queue::bounded(1));
     let (popped, dropped) = (Popped::default(), Tally::default());
@@ -77,7 +78,8 @@ fn values_pass_in_order() {
     explore("queue: through one", BOUND_OF_LONG, 50, &[0, 1], outcomes, through_one);
 }
 
-/// One thread takes the last value of a segment while another goes on to the next, for which the same memory may do.
+/// One thread takes the last value of a segment while another goes on to the next, for which the same memory may do. Fails
+/// with [`Flaw::SegmentReusedEarly`].
 fn on_to_the_next(main: usize, seen: Seen) {
     let queue = Arc::new(Queue::unbounded());
     before(|| {
@@ -107,7 +109,7 @@ fn a_segment_is_used_again() {
 }
 
 /// One thread goes on to the next segment, for which the same memory may do, and another puts its value there, too, while a
-/// third takes the last value of the segment before.
+/// third takes the last value of the segment before. Fails with [`Flaw::SegmentReusedEarly`].
 fn two_on_the_next(main: usize, seen: Seen) {
     let queue = Arc::new(Queue::unbounded());
     before(|| {
@@ -135,8 +137,8 @@ fn a_segment_is_everybodys() {
     explore("queue: two on the next", BOUND_OF_LONG, 50, &[0, 2], outcomes, two_on_the_next);
 }
 
-/// One thread pushes the last value of a segment, another pops it, and a third goes on to the next and fills that, too. It has
-/// seen nothing of the value but where the ends are.
+/// One thread pushes the last value of a segment, another pops it, and a third goes on to the next and fills that, too. It
+/// has seen nothing of the value but where the ends are. Fails with [`Flaw::SegmentReusedEarly`].
 fn beyond_others(main: usize, seen: Seen) {
     let queue = used(Queue::unbounded(), 9);
     let pusher = {
@@ -163,7 +165,8 @@ fn a_value_is_read_before_its_memory_is_used() {
     explore("queue: beyond others", BOUND_OF_LONG, 50, &[0, 1, 2], outcomes, beyond_others);
 }
 
-/// A thread finds the queue full, while another pops, pushes and pops: there is room in the end, whatever it has seen of that.
+/// A thread finds the queue full, while another pops, pushes and pops: there is room in the end, whatever it has seen of
+/// that. Fails with [`Flaw::EntersUnlooked`].
 fn room_at_last(main: usize, seen: Seen) {
     let queue = Arc::new(Queue::bounded(1));
     before(|| assert!(queue.push(0).is_ok()));
@@ -189,7 +192,7 @@ fn room_is_seen() {
     explore("queue: room at last", BOUND_OF_LONG, 20, &[0, 1], outcomes, room_at_last);
 }
 
-/// One thread looks how many values there are while another pushes one and pops it.
+/// One thread looks how many values there are while another pushes one and pops it. Fails with [`Flaw::TailSeenFirst`].
 fn looked_at(main: usize, seen: Seen) {
     let queue = used(Queue::unbounded(), 9);
     let looker = {
@@ -216,7 +219,7 @@ fn a_length_is_never_negative() {
     explore("queue: looked at", Bound::Unbounded, 5, &[0, 1], outcomes, looked_at);
 }
 
-/// Two threads pop one value each, and a third pushes both.
+/// Two threads pop one value each, and a third pushes both. Fails with [`Flaw::EntersUnlooked`].
 fn two_poppers(main: usize, seen: Seen) {
     let queue = used(Queue::unbounded(), 9);
     let popped = Popped::default();
@@ -244,7 +247,8 @@ fn each_value_goes_to_one() {
     explore("queue: two poppers", BOUND_OF_LONG, 50, &[0, 2], outcomes, two_poppers);
 }
 
-/// One thread waits for a value, another for room, in two queues, until both are closed.
+/// One thread waits for a value, another for room, in two queues, until both are closed. Fails with
+/// [`Flaw::WakesBeforeChange`].
 fn closed(main: usize, seen: Seen) {
     let queues = Arc::new((Queue::<usize>::unbounded(), Queue::bounded(1)));
     before(|| assert!(queues.1.push(0).is_ok()));
@@ -285,7 +289,7 @@ fn closing_refuses_all() {
     explore("queue: close", BOUND, 50, &[0, 1, 2], outcomes, closed);
 }
 
-/// Two threads wait for values of one queue until it is closed.
+/// Two threads wait for values of one queue until it is closed. Fails with [`Flaw::AnswersOne`].
 fn closed_for_two(main: usize, seen: Seen) {
     let queue = Arc::new(Queue::<usize>::unbounded());
     let refused = Tally::default();
@@ -311,7 +315,8 @@ fn closing_refuses_both() {
     explore("queue: close for two", BOUND, 50, &[0, 2], outcomes, closed_for_two);
 }
 
-/// One thread pushes, one closes, one pops to the end: a value is popped if its push said so, and only then.
+/// One thread pushes, one closes, one pops to the end: a value is popped if its push said so, and only then. Fails with
+/// [`Flaw::WakesBeforeChange`].
 fn pushed_and_closed(main: usize, seen: Seen) {
     let queue = used(Queue::unbounded(), 9);
     let (pushed, popped) = (Tally::default(), Popped::default());
@@ -346,6 +351,7 @@ fn closing_loses_no_value() {
 }
 
 /// A thread gives up just as a value comes, and another waits behind it. Who pops the value before the other puts it back.
+/// Fails with [`Flaw::LeaverStaysInLine`] and [`Flaw::ServedTakenForLate`].
 fn late_popper(main: usize, seen: Seen) {
     let queue = used(Queue::unbounded(), 9);
     let roles: [Role; 3] = [
@@ -378,7 +384,8 @@ fn nobody_waits_beside_a_value() {
     explore("queue: late popper", BOUND_OF_LONG, 50, &[0, 1, 2], outcomes, late_popper);
 }
 
-/// A thread gives up just as room is made, and another waits for it behind: that one gets it.
+/// A thread gives up just as room is made, and another waits for it behind: that one gets it. Fails with
+/// [`Flaw::LeaverStaysInLine`] and [`Flaw::ServedTakenForLate`].
 fn late_pusher(main: usize, seen: Seen) {
     let queue = Arc::new(Queue::bounded(1));
     before(|| assert!(queue.push(0).is_ok()));
@@ -422,6 +429,7 @@ struct Work {
 // SAFETY: loom checks that the accesses do not meet.
 unsafe impl Sync for Work {}
 
+/// Two threads wait until the work is done, which a third does. Fails with [`Flaw::AnswersOne`].
 fn all_done(main: usize, seen: Seen) {
     let work = Arc::new(Work { queue: Queue::unbounded(), done: UnsafeCell::new(false) });
     before(|| assert!(work.queue.push(()).is_ok()));
@@ -465,9 +473,19 @@ const fn race(flaw: Flaw, mains: &'static [usize], model: crate::stage::Model) -
 
 const CASES: &[Case] = &[
     race(Flaw::SegmentReusedEarly, &[0, 1], on_to_the_next),
+    race(Flaw::SegmentReusedEarly, &[0, 2], two_on_the_next),
+    race(Flaw::SegmentReusedEarly, &[0, 1, 2], beyond_others),
     race(Flaw::StampRelaxed, &[0, 1], through_one),
     deadlock(Flaw::EntersUnlooked, &[0, 1], through_one),
     deadlock(Flaw::EntersUnlooked, &[0, 2], two_poppers),
+    deadlock(Flaw::EntersUnlooked, &[0, 1], room_at_last),
+    Case {
+        flaw: Flaw::TailSeenFirst,
+        message: "values were seen where there was one at most",
+        bound: BOUND,
+        mains: &[0, 1],
+        model: looked_at,
+    },
     deadlock(Flaw::AnswersOne, &[0, 2], closed_for_two),
     deadlock(Flaw::AnswersOne, &[0, 2], all_done),
     deadlock(Flaw::WakesBeforeChange, &[0, 1, 2], closed),

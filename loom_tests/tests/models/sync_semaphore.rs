@@ -25,7 +25,8 @@ struct Protected {
 // SAFETY: loom checks that the accesses do not meet.
 unsafe impl Sync for Protected {}
 
-/// Two threads take turns with one permit. The data says who came first.
+/// Two threads take turns with one permit. The data says who came first. Fails with [`Flaw::PermitReleasedRelaxed`] and
+/// [`Flaw::WaitsUnmarked`].
 fn turns(main: usize, seen: Seen) {
     let protected = Arc::new(Protected { semaphore: Semaphore::new(1), data: UnsafeCell::new(Vec::with_capacity(2)) });
     let roles = [0, 1].map(|number| {
@@ -55,7 +56,7 @@ fn turns_are_taken() {
 }
 
 /// The same with a look at the permits before a thread enters the line. loom lets a thread go on after a yield only when no
-/// other can, so a look in vain does not come to a second one here.
+/// other can, so a look in vain does not come to a second one here. Fails with [`Flaw::PermitReleasedRelaxed`].
 fn turns_after_a_look(main: usize, seen: Seen) {
     let look = Policy { block_rounds: 1, ..Policy::COMMON };
     with_policy(look, || {
@@ -76,6 +77,7 @@ fn turns_are_taken_after_a_look() {
 }
 
 /// One thread wants more than there is, another one of what there is, and a third adds one. Whoever comes first, all end.
+/// Fails with [`Flaw::WaitsUnmarked`].
 fn large_and_small(main: usize, seen: Seen) {
     let semaphore = Arc::new(Semaphore::new(1));
     let order = Tally::default();
@@ -113,6 +115,7 @@ struct Parts {
 unsafe impl Sync for Parts {}
 
 /// One thread wants two permits, and two others add one each: whoever of these serves it, it sees what both did before.
+/// Fails with [`Flaw::PermitReleasedRelaxed`].
 fn two_givers(main: usize, seen: Seen) {
     let parts = Arc::new(Parts { semaphore: Semaphore::new(0), done: [UnsafeCell::new(0), UnsafeCell::new(0)] });
     let giver = |index: usize| {
@@ -144,7 +147,7 @@ fn all_givers_come_before() {
     explore("semaphore: two givers", BOUND, 50, &[0, 2], outcomes, two_givers);
 }
 
-/// Two threads wait for what never comes, until the semaphore is closed.
+/// Two threads wait for what never comes, until the semaphore is closed. Fails with [`Flaw::AnswersOne`].
 fn closed(main: usize, seen: Seen) {
     let semaphore = Arc::new(Semaphore::new(0));
     let refused = Tally::default();
@@ -173,7 +176,8 @@ fn closing_refuses_all() {
     explore("semaphore: close", BOUND, 50, &[0, 2], outcomes, closed);
 }
 
-/// A thread waits, another adds a permit and a third closes: the waiter has the permit, or it is still there.
+/// A thread waits, another adds a permit and a third closes: the waiter has the permit, or it is still there. Fails with
+/// [`Flaw::WakesBeforeChange`].
 fn added_and_closed(main: usize, seen: Seen) {
     let semaphore = Arc::new(Semaphore::new(0));
     let got = Tally::default();
@@ -208,7 +212,8 @@ fn closing_loses_no_permit() {
     explore("semaphore: added and closed", BOUND, 50, &[0, 1, 2], outcomes, added_and_closed);
 }
 
-/// A thread gives up just as the permit that it waits for is given back.
+/// A thread gives up just as the permit that it waits for is given back. Fails with [`Flaw::LeaverGivesBack`],
+/// [`Flaw::LeaverStaysInLine`] and [`Flaw::ServedTakenForLate`].
 fn late(main: usize, seen: Seen) {
     let semaphore = Arc::new(Semaphore::new(0));
     let got = Tally::default();
@@ -243,7 +248,8 @@ fn giving_up_loses_no_permit() {
     explore("semaphore: late", Bound::Unbounded, 20, &[0, 1], outcomes, late);
 }
 
-/// The first in line gives up; what was too little for it is enough for the one behind it.
+/// The first in line gives up; what was too little for it is enough for the one behind it. Fails with
+/// [`Flaw::LeaverStaysInLine`] and [`Flaw::LeaverServesNobody`].
 fn front_gives_up(main: usize, seen: Seen) {
     let semaphore = Arc::new(Semaphore::new(1));
     let front = {
@@ -273,7 +279,8 @@ fn those_behind_move_up() {
     explore("semaphore: the front gives up", BOUND, 20, &[0, 1], outcomes, front_gives_up);
 }
 
-/// The first in line gives up just as it is served, and somebody waits behind it.
+/// The first in line gives up just as it is served, and somebody waits behind it. Fails with [`Flaw::WaitsUnmarked`] and
+/// [`Flaw::ServedTakenForLate`].
 fn served_too_late(main: usize, seen: Seen) {
     let semaphore = Arc::new(Semaphore::new(0));
     let front = {
@@ -303,7 +310,7 @@ fn turns_are_passed_on() {
     explore("semaphore: served too late", BOUND, 50, &[0, 2], outcomes, served_too_late);
 }
 
-/// Two threads give back one permit of a bounded semaphore.
+/// Two threads give back one permit of a bounded semaphore. Fails with [`Flaw::TotalByStore`].
 fn given_back_twice(main: usize, seen: Seen) {
     let semaphore = Arc::new(Semaphore::bounded(1));
     let added = Tally::default();
@@ -327,7 +334,8 @@ fn a_bound_is_kept() {
     explore("semaphore: bound", Bound::Unbounded, 2, &[0, 1], outcomes, given_back_twice);
 }
 
-/// In a pool of one core, the first half of a fork waits for a permit that the second half adds.
+/// In a pool of one core, the first half of a fork waits for a permit that the second half adds. Fails with
+/// [`Flaw::HandOverForgetsPrivate`].
 fn in_a_pool(main: usize, seen: Seen) {
     let (registry, places) = registry(1, 2);
     let core = busy(&registry, &places[0]);
@@ -372,9 +380,13 @@ const fn case(flaw: Flaw, message: &'static str, mains: &'static [usize], model:
 
 const CASES: &[Case] = &[
     case(Flaw::PermitReleasedRelaxed, "Causality violation", &[0, 1], turns),
+    case(Flaw::PermitReleasedRelaxed, "Causality violation", &[0, 1], turns_after_a_look),
+    case(Flaw::PermitReleasedRelaxed, "Causality violation", &[0, 2], two_givers),
     case(Flaw::WaitsUnmarked, "deadlock", &[0, 1], turns),
+    case(Flaw::WaitsUnmarked, "deadlock", &[0, 1, 2], large_and_small),
     case(Flaw::WaitsUnmarked, "deadlock", &[0, 2], served_too_late),
     case(Flaw::AnswersOne, "deadlock", &[0, 2], closed),
+    Case { bound: Bound::AtLeast(3), ..case(Flaw::WakesBeforeChange, "deadlock", &[0, 1, 2], added_and_closed) },
     case(Flaw::LeaverGivesBack, "a permit was lost or doubled", &[0, 1], late),
     case(Flaw::LeaverStaysInLine, "a permit was lost or doubled", &[0, 1], late),
     case(Flaw::LeaverStaysInLine, "deadlock", &[0], front_gives_up),

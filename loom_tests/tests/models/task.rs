@@ -185,7 +185,8 @@ fn hold(home: AtHome, holder: Holder, handle: Handle<Given, AtHome>) {
     }));
 }
 
-/// One task, found in a queue by one thread while another has its handle.
+/// One task, found in a queue by one thread while another has its handle. Fails with [`Flaw::ResultLeftToHandle`],
+/// [`Flaw::EntryFreesEarly`], [`Flaw::TaskClaimedByStore`] and [`Flaw::LatchSetRelaxed`].
 fn race(main: usize, entry: Entry, holder: Holder, end: End, long: bool) -> Ledger {
     let ledger = Box::into_raw(Box::new(Ledger {
         registry: Cell::new(ptr::null()),

@@ -6,6 +6,7 @@
 
 use crate::common::{Bound, Witness, check, fails_with};
 use crate::cores::{Note, here, play, role, thieve};
+use crate::stage::{Case, Seen};
 use loom::thread;
 use purloin_loom::internals::job::{Fork, JobRef, Kind, Standing, Ticket, keep, requeue, same};
 use purloin_loom::internals::join::join_on;
@@ -62,7 +63,7 @@ enum Claimed {
 
 /// A fork whose owner gave its core up, and claims it back while a thief finds the ticket. With `cancel`, the thief first
 /// takes it for a thread that drops what is queued, which is to leave what an owner waits for. Tells whether that left it,
-/// too.
+/// too. Fails with [`Flaw::ClaimByLoadAndStore`] and [`Flaw::ReleaseRelaxed`].
 fn claim(main: usize, cancel: bool) -> (Claimed, bool) {
     let counted = Counted { fork: Fork::new(&COUNTED), runs: UnsafeCell::new(0) };
     // The memory outlives the frame, so that a use after its end is reported as what it is.
@@ -188,7 +189,8 @@ fn a_relaxed_release_is_found() {
 
 // ---- with workers
 
-/// An owner blocks inside the first half of a join, without a core. Who ran the second half.
+/// An owner blocks inside the first half of a join, without a core. Who ran the second half. Fails with
+/// [`Flaw::ReleaseRelaxed`].
 fn blocked(main: usize, long: bool) -> (usize, u64) {
     let (ran, result) = (Note::new(OWNER), Note::new((0, 0)));
     let (on, over) = (ran.clone(), result.clone());
@@ -234,4 +236,25 @@ fn a_blocked_owners_fork_ends_once() {
             seen.assert_seen();
         }
     }
+}
+
+fn left_behind(main: usize, _: Seen) {
+    blocked(main, false);
+}
+
+const CASES: &[Case] = &[
+    // The last use of one is not ordered before the other's free. In a process of its own: the owner unwinds in the middle of
+    // its fork.
+    Case {
+        flaw: Flaw::ReleaseRelaxed,
+        message: "Causality violation",
+        bound: Bound::AtMost(1),
+        mains: &BOTH,
+        model: left_behind,
+    },
+];
+
+#[test]
+fn seeded_bugs_are_found() {
+    crate::stage::find_all("ticket::seeded_bugs_are_found", CASES);
 }

@@ -79,6 +79,8 @@ struct Seen {
     second_runner: &'static Witness,
 }
 
+/// A runner and a consumer, and two items. Fails with [`Flaw::RunnerLeavesLate`], [`Flaw::ConsumerForgotten`] and
+/// [`Flaw::HelpsAhead`].
 fn stream(main: Main, helps: bool, seen: Option<Seen>) {
     let stream = Arc::new(Stream::new(true));
     assert!(stream.push(1, 1), "the first item is due a runner");
@@ -120,49 +122,45 @@ fn every_item_is_delivered() {
     }
 }
 
-/// Without order: results as they come, and the consumer is told of each.
+/// Without order: results as they come, and the consumer is told of each. Fails with [`Flaw::ConsumerForgotten`].
+fn without_order(main: Main, waited: &'static Witness) {
+    let consume = move |stream: &Stream| {
+        while stream.deliver().is_none() {
+            waited.hit();
+            stream.wait(&Limit::default(), None);
+        }
+    };
+    let stream = Arc::new(Stream::new(false));
+    assert!(stream.push(1, 1));
+    let there = Arc::clone(&stream);
+    match main {
+        Main::Consumer => {
+            let runner = thread::spawn(move || run(&there, None));
+            consume(&stream);
+            runner.join().unwrap();
+        }
+        Main::Runner => {
+            let consumer = thread::spawn(move || consume(&there));
+            run(&stream, None);
+            consumer.join().unwrap();
+        }
+    }
+}
+
 #[test]
-fn without_order() {
+fn results_come_as_they_are_made() {
     for main in BOTH {
         let waited = Witness::leaked("the consumer waited");
-        let consume = move |stream: &Stream| {
-            while stream.deliver().is_none() {
-                waited.hit();
-                stream.wait(&Limit::default(), None);
-            }
-        };
         println!("main thread: {main:?}");
-        check("window: without order", Bound::Unbounded, move || {
-            let stream = Arc::new(Stream::new(false));
-            assert!(stream.push(1, 1));
-            let there = Arc::clone(&stream);
-            match main {
-                Main::Consumer => {
-                    let runner = thread::spawn(move || run(&there, None));
-                    consume(&stream);
-                    runner.join().unwrap();
-                }
-                Main::Runner => {
-                    let consumer = thread::spawn(move || consume(&there));
-                    run(&stream, None);
-                    consumer.join().unwrap();
-                }
-            }
-        })
-        .at_least(10);
+        check("window: without order", Bound::Unbounded, move || without_order(main, waited)).at_least(10);
         waited.assert_seen();
     }
 }
 
-/// A runner that is dropped unrun, as tasks of a terminated pool are: the consumer is told, and runs the item itself.
-#[test]
-fn a_dropped_runner() {
-    let (abandoned, waited) = (Witness::leaked("the consumer found out"), Witness::leaked("the consumer waited"));
-    check("window: dropped runner", Bound::Unbounded, move || {
-        let stream = Arc::new(Stream::new(false));
-        assert!(stream.push(1, 1));
-        let there = Arc::clone(&stream);
-        let task = thread::spawn(move || there.leave());
+/// A runner that is dropped unrun, as tasks of a terminated pool are: the consumer is told, and runs the item itself. Fails
+/// with [`Flaw::DroppedUntold`].
+fn dropped_runner(main: Main, abandoned: &'static Witness, waited: &'static Witness) {
+    let consume = move |stream: &Stream| {
         while stream.deliver().is_none() {
             if stream.stalled() == Some(Stalled::Abandoned) {
                 abandoned.hit();
@@ -173,22 +171,51 @@ fn a_dropped_runner() {
                 stream.wait(&Limit::default(), None);
             }
         }
-        task.join().unwrap();
-    })
-    .at_least(5);
-    abandoned.assert_seen();
-    waited.assert_seen();
+    };
+    let stream = Arc::new(Stream::new(false));
+    assert!(stream.push(1, 1));
+    let there = Arc::clone(&stream);
+    match main {
+        Main::Consumer => {
+            let task = thread::spawn(move || there.leave());
+            consume(&stream);
+            task.join().unwrap();
+        }
+        Main::Runner => {
+            let consumer = thread::spawn(move || consume(&there));
+            stream.leave();
+            consumer.join().unwrap();
+        }
+    }
 }
 
-fn finds(flaw: Flaw, message: &str, helps: bool) {
+#[test]
+fn a_dropped_runner_is_told_of() {
+    for main in BOTH {
+        let (abandoned, waited) = (Witness::leaked("the consumer found out"), Witness::leaked("the consumer waited"));
+        println!("main thread: {main:?}");
+        check("window: dropped runner", Bound::Unbounded, move || dropped_runner(main, abandoned, waited)).at_least(5);
+        abandoned.assert_seen();
+        waited.assert_seen();
+    }
+}
+
+/// Of no interest where a mistake is built in.
+static IGNORED: Witness = Witness::new("ignored");
+
+fn finds_in(flaw: Flaw, message: &str, play: impl Fn(Main) + Copy + Send + Sync + 'static) {
     for main in BOTH {
         println!("{flaw:?}, main thread: {main:?}");
         fails_with(message, || {
             with_flaw(flaw, || {
-                check("window: seeded flaw", Bound::AtLeast(3), move || stream(main, helps, None));
+                check("window: seeded flaw", Bound::AtLeast(3), move || play(main));
             });
         });
     }
+}
+
+fn finds(flaw: Flaw, message: &str, helps: bool) {
+    finds_in(flaw, message, move |main| stream(main, helps, None));
 }
 
 /// Seeded: a runner that found nothing is still counted when the next item comes, and leaves afterwards.
@@ -201,10 +228,17 @@ fn a_runner_that_leaves_late_is_found() {
 #[test]
 fn a_forgotten_consumer_is_found() {
     finds(Flaw::ConsumerForgotten, "deadlock", false);
+    finds_in(Flaw::ConsumerForgotten, "deadlock", |main| without_order(main, &IGNORED));
 }
 
 /// Seeded: the consumer begins an item that is not the next to be delivered.
 #[test]
 fn a_consumer_that_helps_ahead_is_found() {
     finds(Flaw::HelpsAhead, "what is to be delivered next", true);
+}
+
+/// Seeded: the consumer is not told that a runner was dropped.
+#[test]
+fn a_runner_dropped_untold_is_found() {
+    finds_in(Flaw::DroppedUntold, "deadlock", |main| dropped_runner(main, &IGNORED, &IGNORED));
 }
