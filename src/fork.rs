@@ -2,7 +2,7 @@
 
 use crate::job::{Fork, Frame, JobRef, Lineage, Shared, Standing, Ticket};
 use crate::latch::Verdict;
-use crate::primitive::{Flaw, Ordering, PRIVATE_CAPACITY, RESERVE, Tick, fence, seeded};
+use crate::primitive::{Flaw, Ordering, PRIVATE_CAPACITY, RESERVE, Tick, fence, publish_and_tell, seeded};
 use crate::registry::forked;
 use crate::wait::{Awaited, Thief};
 use crate::worker::Worker;
@@ -304,11 +304,6 @@ impl Worker {
     pub fn offer(&self, job: JobRef) {
         // SAFETY: this thread holds the core.
         let owner = unsafe { self.core().shared.owner() };
-        if seeded(Flaw::WakesBeforePublishing) {
-            self.registry().work_appeared(true);
-            return owner.push(job);
-        }
-        owner.push(job);
-        self.registry().work_appeared(true);
+        publish_and_tell(|| owner.push(job), || self.registry().work_appeared(true));
     }
 }

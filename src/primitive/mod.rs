@@ -263,6 +263,18 @@ pub enum Flaw {
     ConsumerStarves,
 }
 
+/// Publishes something, and then tells those who may sleep for want of it.
+#[inline(always)]
+pub fn publish_and_tell(publish: impl FnOnce(), tell: impl FnOnce()) {
+    if seeded(Flaw::WakesBeforePublishing) {
+        tell();
+        publish();
+    } else {
+        publish();
+        tell();
+    }
+}
+
 /// What a look into a shared queue found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Steal<T> {

@@ -7,7 +7,7 @@ use crate::error::{BuildError, discard, panic_text};
 use crate::job::JobRef;
 use crate::primitive::{
     Arc, AtomicBool, Deque, Flaw, Injector, Mutex, Ordering, Steal, ThreadHandle, fence, fork_generation, now,
-    processor, seeded, spare_cores, spawn_thread,
+    processor, publish_and_tell, seeded, spare_cores, spawn_thread,
 };
 use crate::seat::{Place, Seat};
 use crate::sleep::{Sleep, Woken};
@@ -230,12 +230,7 @@ impl Registry {
         if self.is_orphaned() {
             return;
         }
-        if seeded(Flaw::WakesBeforePublishing) {
-            self.work_appeared(false);
-            return self.injector.push(job);
-        }
-        self.injector.push(job);
-        self.work_appeared(false);
+        publish_and_tell(|| self.injector.push(job), || self.work_appeared(false));
     }
 
     /// Queues a detached task; gives it back if the pool is closed.
