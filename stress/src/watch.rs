@@ -16,16 +16,24 @@ pub static FAILURES: AtomicU64 = AtomicU64::new(0);
 /// Between two looks.
 const TICK: Duration = Duration::from_millis(100);
 /// So many looks without a step in between mean that it hangs. Looks are counted, and not the time that passes: a process
-/// that is stopped for an hour has not hung for an hour.
+/// that is stopped for an hour has not hung for an hour. Nor has one that gets hardly any time on a processor, beside others
+/// that are more urgent: see [`starves`].
 const PATIENCE: u32 = 300;
+/// Time on processors, of all its threads, with which a process between two looks has had its chance.
+const CHANCE: Duration = Duration::from_millis(10);
 
 /// Ends the process if nothing gets done.
 pub fn watch(watched: &Mutex<Option<Pools>>, over: &AtomicBool, seed: u64) {
-    let (mut steps, mut quiet) = (0, 0);
+    let (mut steps, mut quiet, mut time) = (0, 0, processor_time());
     while !over.load(Ordering::Relaxed) {
         thread::sleep(TICK);
-        let now = STEPS.load(Ordering::Relaxed);
-        quiet = if now == steps { quiet + 1 } else { 0 };
+        let (now, before) = (STEPS.load(Ordering::Relaxed), time);
+        time = processor_time();
+        if now != steps {
+            quiet = 0;
+        } else if time.saturating_sub(before) >= CHANCE || !starves() {
+            quiet += 1;
+        }
         steps = now;
         if quiet == PATIENCE {
             eprintln!("stress: nothing got done at {PATIENCE} looks in a row, after {steps} steps, seed {seed}");
@@ -50,6 +58,25 @@ fn report(pools: Option<&Pools>) {
     for thread in threads() {
         eprintln!("{thread}");
     }
+}
+
+/// The time that this process has had on processors, where the system tells.
+#[cfg(target_os = "linux")]
+fn processor_time() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: a valid place for the time.
+    unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut time) };
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn processor_time() -> Duration {
+    Duration::ZERO
+}
+
+/// Whether a thread other than this one could run and waits for a processor.
+fn starves() -> bool {
+    threads().iter().filter(|thread| thread.contains(": state R,")).count() > 1
 }
 
 /// One line for each thread of the process, as the system sees it; none where it doesn't tell.
