@@ -369,8 +369,7 @@ impl Registry {
 
     fn end_if_done(&self) {
         if self.sleep.end_if_done(|| self.work_visible()) {
-            // Pairs with the fence of a `submit` that came too late. (crossbeam's `steal` has one of its own, which it does
-            // not promise.)
+            // Pairs with the fence of a `submit` that came too late.
             fence(Ordering::SeqCst);
             self.cancel_queued();
         }

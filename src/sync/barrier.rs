@@ -185,7 +185,7 @@ impl fmt::Display for BarrierTimeout {
         let BarrierTimeout { arrived, parties } = self;
         write!(
             f,
-            "{arrived} of {parties} had arrived at the barrier when the time was up: tasks keep a thread each while they wait, so the pool needs max_threads of {parties} and its cores"
+            "{arrived} of {parties} had arrived at the barrier when the time was up: tasks keep a thread each while they wait, so the pool needs max_threads of {parties} at least"
         )
     }
 }
