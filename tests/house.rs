@@ -157,6 +157,25 @@ fn the_book_has_a_section_for_each_module() {
     }
 }
 
+/// Which test finds which mistake: `cargo weaken` sees that the tests do.
+#[test]
+fn the_book_has_each_mistake() {
+    let read = |path: &str| fs::read_to_string(root().join(path)).expect("a file of the crate");
+    let (source, book) = (read("src/primitive/mod.rs"), read("DESIGN.md"));
+    let (_, rest) = source.split_once("pub enum Flaw {\n").expect("the mistakes");
+    let (flaws, _) = rest.split_once("\n}").expect("the end of the mistakes");
+    let (_, table) = book.split_once("<!-- FLAWS -->").expect("the table of mistakes");
+    let (table, _) = table.split_once("\n### ").expect("the section after it");
+    let in_source: BTreeSet<String> =
+        code(flaws).filter_map(|line| line.trim().strip_suffix(',')).map(|flaw| format!("| `{flaw}` |")).collect();
+    let in_book: BTreeSet<String> = table
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .map(|line| line.split_inclusive('|').take(2).collect())
+        .collect();
+    assert_eq!(in_source, in_book);
+}
+
 #[test]
 fn every_unsafe_block_is_argued() {
     for (path, text) in sources() {
