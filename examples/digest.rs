@@ -6,7 +6,7 @@
 //! ```
 //!
 //! The whole of the parallelism is one line, the `imap` in `run`: it takes files from the walk as results are written, so no
-//! list of all files is ever in memory, and each is begun as soon as the walk has come to it. Files differ in size by orders
+//! list of all files is ever in memory, but of the folders on the way, and each is begun as soon as the walk has come to it. Files differ in size by orders
 //! of magnitude; while a large one is read, the results of others wait, as many as the buffer holds.
 //!
 //! What could not be read is named, and counted at the end. Ctrl-C stops it between two blocks of a file, and says how far it came.
