@@ -42,7 +42,7 @@ impl PoolBuilder {
             options: Options {
                 cores: 0,
                 max_threads: 0,
-                thread_name: None,
+                thread_name: Box::new(|index| format!("purloin-{index}")),
                 stack_size: None,
                 on_thread_start: None,
                 on_thread_exit: None,
@@ -68,7 +68,8 @@ impl PoolBuilder {
         self
     }
 
-    /// The name of the thread of each index, counted from 0.
+    /// The name of the thread of each index, counted from 0. It is made by whichever thread starts the new one, perhaps in the middle of
+    /// something and with locks held: a closure that waits for a task or a lock may wait for what this thread is at.
     ///
     /// ```
     /// let (sender, receiver) = std::sync::mpsc::channel();
@@ -78,7 +79,7 @@ impl PoolBuilder {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn thread_name(mut self, name: impl Fn(usize) -> String + Send + Sync + 'static) -> Self {
-        self.options.thread_name = Some(Box::new(name));
+        self.options.thread_name = Box::new(name);
         self
     }
 

@@ -11,6 +11,8 @@ use crate::worker::Worker;
 const LARGEST_BLOCK: usize = 1 << 10;
 /// Blocks that there are at least, as long as there are so many items.
 const BLOCKS: usize = 1 << 12;
+/// Blocks of a part that are each left to find out by themselves that the loop was stopped.
+const FEW: usize = 16;
 
 /// How many items a block has, but for the last one: a power of two.
 fn block_of(length: usize) -> usize {
@@ -65,8 +67,8 @@ impl<const CAREFUL: bool, M, O> Tree<'_, CAREFUL, M, O> {
             std::mem::forget(on_panic);
             return combined;
         }
-        // There may be far more blocks than anybody can go through to find each of them stopped.
-        if self.bounds.stop_at(at) {
+        // There may be far more blocks than anybody can go through to find each of them stopped. Of few, each looks itself.
+        if blocks >= FEW && self.bounds.stop_at(at) {
             return (None, 0);
         }
         let half = blocks / 2 * self.block;

@@ -27,8 +27,16 @@ pub fn works_for(registry: &Registry) -> bool {
 pub fn run_thread(registry: Arc<Registry>, place: Place, mut core: Option<usize>, index: usize) {
     MEMBER.with(|member| member.set(registry.number));
     if let Some(hook) = registry.options.on_thread_start.as_deref() {
-        registry.uncounted(core.is_some(), || call_hook(&registry, hook, index));
-        if core.is_none() {
+        // A thread that was started for work counts as searching, which it does not do while it is in the hook.
+        if core.is_some() {
+            registry.found_work();
+        }
+        call_hook(&registry, hook, index);
+        if core.is_some() {
+            if !seeded(Flaw::HookCountedOut) {
+                registry.sleep.search_again();
+            }
+        } else {
             registry.sleep.stand_by_at_first(place.seat());
             registry.after_release(false);
         }

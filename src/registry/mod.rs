@@ -14,8 +14,9 @@ use crate::sleep::{Sleep, Woken};
 use kept::ROSTER;
 pub use kept::find;
 use std::any::Any;
+use std::cell::Cell;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Weak;
 use std::time::{Duration, Instant};
 
@@ -30,7 +31,7 @@ type PanicHook = Box<dyn Fn(Box<dyn Any + Send>) + Send + Sync>;
 pub struct Options {
     pub cores: usize,
     pub max_threads: usize,
-    pub thread_name: Option<ThreadName>,
+    pub thread_name: ThreadName,
     pub stack_size: Option<usize>,
     pub on_thread_start: Option<ThreadHook>,
     pub on_thread_exit: Option<ThreadHook>,
@@ -118,35 +119,29 @@ impl Registry {
         };
         // A name that can't be made, or can't be a name, is a thread that can't be started. Nothing may unwind from here:
         // the caller may be in the middle of a fork.
+        let counted = Cell::new(false);
         let started = catch_unwind(AssertUnwindSafe(|| {
-            let name = match self.options.thread_name.as_deref() {
-                None => format!("purloin-{index}"),
-                Some(name) => self.uncounted(core.is_some(), || name(index)),
-            };
+            let name = (self.options.thread_name)(index);
+            // Not before: the user's code may wait for something, for which others have to be woken meanwhile.
+            if core.is_some() {
+                self.sleep.search_again();
+                counted.set(true);
+            }
             // Until the handle is there: who joins the threads waits for it, even if the thread ends before.
             let mut threads = self.threads.lock();
             let handle = spawn_thread(name, self.options.stack_size, move || body(registry, place, core, index))?;
             threads.handles.push(handle);
             Ok(())
         }));
-        started.unwrap_or_else(|payload| {
+        let started = started.unwrap_or_else(|payload| {
             let error = std::io::Error::other(panic_text(&*payload).to_owned());
             discard(payload);
             Err(error)
-        })
-    }
-
-    /// Calls the user's code in the course of a thread's start. A thread that is started for work counts as searching already, which
-    /// it does not do meanwhile.
-    pub fn uncounted<R>(&self, searching: bool, hook: impl FnOnce() -> R) -> R {
-        if searching {
-            self.found_work();
+        });
+        if started.is_err() && counted.get() {
+            self.sleep.stop_searching();
         }
-        let result = catch_unwind(AssertUnwindSafe(hook));
-        if searching && !seeded(Flaw::HookCountedOut) {
-            self.sleep.search_again();
-        }
-        result.unwrap_or_else(|payload| resume_unwind(payload))
+        started
     }
 
     /// The number of the pool's own cores.

@@ -182,7 +182,6 @@ impl Lot {
             return Woken::Somebody;
         }
         if self.can_grow(self.idle.len() + 1) {
-            searches(false);
             self.granted = Tick::now();
             self.threads += 1;
             self.peak = self.peak.max(self.threads);

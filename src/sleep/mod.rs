@@ -315,13 +315,12 @@ impl Sleep {
         self.refresh(&lot);
     }
 
-    /// A thread counted by `wake_one` or `enlist` could not be started: the pool makes do with those it has.
+    /// A thread that was to start for `wake_one`, or was entered by `enlist`, could not: the pool makes do with those it has.
     pub fn start_failed(&self, core: Option<usize>) {
         let mut lot = self.lot.lock();
         lot.threads -= 1;
         lot.max_threads = lot.threads.max(1);
         if let Some(core) = core {
-            self.searching.fetch_sub(1, Ordering::Relaxed);
             lot.pass_on(core);
         }
         self.refresh(&lot);

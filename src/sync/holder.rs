@@ -150,16 +150,14 @@ pub struct Wish<'a> {
 #[track_caller]
 pub fn acquire(wish: &Wish<'_>, step: &mut dyn FnMut(Step) -> bool) -> bool {
     let late = || wish.deadline.is_some_and(|deadline| deadline <= now());
-    let spent = late();
     if looks(step, late) {
         return true;
     }
     if late() {
-        return !spent
-            && with_place(|place| {
-                yield_core(place);
-                step(Step::Try)
-            });
+        return with_place(|place| {
+            yield_core(place);
+            step(Step::Try)
+        });
     }
     let taken = with_place(|place| -> Result<bool, Deadlock> {
         // Others should not have to wait until there is a core for this thread. It gives way once, not to be

@@ -175,18 +175,14 @@ fn wait_noted<'a>(
     deadline: Option<Instant>,
     enter: impl Fn(Option<Core>) -> Result<Option<Option<graph::Noted<'a>>>, Deadlock>,
 ) -> Result<bool, Deadlock> {
-    let late = || deadline.is_some_and(|deadline| deadline <= now());
-    let spent = late();
     for round in 0..block_rounds() {
         if call.is_answered() {
             return Ok(true);
         }
         pause(round);
     }
-    if late() {
-        if !spent {
-            yield_core(place);
-        }
+    if deadline.is_some_and(|deadline| deadline <= now()) {
+        yield_core(place);
         return Ok(call.is_answered());
     }
     let core = graph::core();

@@ -1,7 +1,7 @@
 //! `blocking` within and around everything else.
 
 use crate::common::{Gate, LONG, at_cores, note, run_by_its_pool, watched, within};
-use purloin::sync::{Event, Mutex, Queue};
+use purloin::sync::{Event, Monitor, Mutex, Queue, Semaphore};
 use purloin::{Pool, blocking};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, OnceLock};
@@ -118,23 +118,60 @@ fn blocking_stays_in_the_pool() {
 /// the end.
 #[test]
 fn short_waits_again_and_again() {
+    struct Awaited {
+        event: Event,
+        queue: Queue<u8>,
+        permits: Semaphore,
+        state: Monitor<bool>,
+        locked: Event,
+        lock: Mutex<bool>,
+    }
     at_cores(|pool| {
-        for micros in [1, 5, 50] {
-            let (short, event, lock) =
-                (Duration::from_micros(micros), Arc::new(Event::new()), Arc::new(Mutex::new(false)));
-            let (sets, locked) = (Arc::clone(&event), Arc::clone(&lock));
-            let waiting = pool.spawn(move || {
-                let set = purloin::spawn(move || {
-                    let mut locked = locked.lock();
-                    // Without the core, and it has to have one again before it unlocks.
-                    purloin::blocking(|| sets.set());
-                    *locked = true;
-                });
-                while event.wait_timeout(short).is_err() {}
-                while !lock.try_lock_for(short).is_some_and(|locked| *locked) {}
-                set.join().expect("no panic");
+        for micros in [0, 1, 5, 50] {
+            let short = Duration::from_micros(micros);
+            let awaited = Arc::new(Awaited {
+                event: Event::new(),
+                queue: Queue::unbounded(),
+                permits: Semaphore::new(0),
+                state: Monitor::new(false),
+                locked: Event::new(),
+                lock: Mutex::new(false),
             });
-            waiting.join().expect("no panic");
+            type Wait = fn(&Awaited, Duration) -> bool;
+            type End = fn(&Awaited);
+            let waits: [(Wait, End); 5] = [
+                (|all, short| all.event.wait_timeout(short).is_ok(), |all| all.event.set()),
+                (|all, short| all.queue.pop_timeout(short).is_ok(), |all| all.queue.push(1).expect("it is open")),
+                (
+                    |all, short| all.permits.acquire_timeout(1, short).is_ok(),
+                    |all| all.permits.add_permits(1).expect("it may"),
+                ),
+                (
+                    |all, short| all.state.wait_until_for(|state| state.then_some(()), short).is_some(),
+                    |all| all.state.with(|mut state| *state = true),
+                ),
+                (
+                    |all, short| {
+                        all.locked.wait_timeout(short).is_ok()
+                            && all.lock.try_lock_for(short).is_some_and(|locked| *locked)
+                    },
+                    |all| {
+                        let mut locked = all.lock.lock();
+                        // Without the core, and it has to have one again before it unlocks.
+                        blocking(|| all.locked.set());
+                        *locked = true;
+                    },
+                ),
+            ];
+            for (wait, end) in waits {
+                let (ends, awaited) = (Arc::clone(&awaited), Arc::clone(&awaited));
+                let waiting = pool.spawn(move || {
+                    let ending = purloin::spawn(move || end(&ends));
+                    while !wait(&awaited, short) {}
+                    ending.join().expect("no panic");
+                });
+                waiting.join().expect("no panic");
+            }
         }
     });
 }

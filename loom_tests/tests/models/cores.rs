@@ -54,7 +54,7 @@ fn registry(cores: usize, cast: VecDeque<(usize, Role)>) -> Arc<Registry> {
     let options = Options {
         cores,
         max_threads: cores,
-        thread_name: None,
+        thread_name: Box::new(|index: usize| index.to_string()),
         stack_size: None,
         on_thread_start: None,
         on_thread_exit: None,

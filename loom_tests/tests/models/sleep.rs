@@ -171,8 +171,7 @@ fn chain_of_wakes() {
 /// task. Fails with [`Flaw::SleeperWithoutFence`] and [`Flaw::StartFailureForgotten`].
 fn start_fails(main: usize, seen: Seen) {
     let thread_name = Box::new(|index| if index < 2 { String::new() } else { resume_unwind(Box::new("no name")) });
-    let (registry, mut places) =
-        registry_with(Options { max_threads: 3, thread_name: Some(thread_name), ..options(2, 2) });
+    let (registry, mut places) = registry_with(Options { max_threads: 3, thread_name, ..options(2, 2) });
     let cores: Vec<_> = places.iter().map(|place| busy(&registry, place)).collect();
     before(|| registry.sleep.give(cores[1], false));
     let (place, pool) = (places.remove(0), Arc::clone(&registry));

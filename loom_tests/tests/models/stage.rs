@@ -24,7 +24,7 @@ pub fn options(cores: usize, max_threads: usize) -> Options {
     Options {
         cores,
         max_threads,
-        thread_name: None,
+        thread_name: Box::new(|index: usize| index.to_string()),
         stack_size: None,
         on_thread_start: None,
         on_thread_exit: None,

@@ -33,7 +33,7 @@ fn locks() {
     let options = Options {
         cores,
         max_threads: cores + (random() % 3) as usize,
-        thread_name: None,
+        thread_name: Box::new(|index: usize| index.to_string()),
         stack_size: None,
         on_thread_start: None,
         on_thread_exit: None,
