@@ -4,7 +4,7 @@
 //! cargo run --example squares
 //! ```
 //!
-//! prints, but for the order of the numbers in the first line, which is another each time:
+//! prints, but for the order of the numbers in the first line, which may be another each time:
 //!
 //! ```text
 //! workers and a queue: 4 1 9 0 16 25 36 49

@@ -13,6 +13,8 @@ use std::time::Duration;
 pub const MOST_CORES: usize = 4096;
 /// The most threads it can have.
 const MOST_THREADS: usize = 1 << 16;
+/// Bytes of the smallest stack that a thread is given: less than that is not enough to begin on.
+const SMALLEST_STACK: usize = 64 << 10;
 /// Threads beyond the cores that a pool may start while others are blocked, unless told otherwise.
 const SPARE_THREADS: usize = 256;
 
@@ -83,8 +85,8 @@ impl PoolBuilder {
         self
     }
 
-    /// The stack of each of the pool's threads, in bytes, instead of what [`std::thread`] gives a thread; the system may round
-    /// it up. With it, a region of an outside caller runs on one of the pool's threads as long as there are any, since the
+    /// The stack of each of the pool's threads, in bytes, instead of what [`std::thread`] gives a thread: 64 KiB at least, and the
+    /// system may round it up. With it, a region of an outside caller runs on one of the pool's threads as long as there are any, since the
     /// caller's own stack may be smaller: the caller waits for one to wake up, and thread locals are that thread's.
     ///
     /// ```
@@ -95,7 +97,7 @@ impl PoolBuilder {
     /// # Ok::<(), purloin::BuildError>(())
     /// ```
     pub fn stack_size(mut self, bytes: usize) -> Self {
-        self.options.stack_size = Some(bytes);
+        self.options.stack_size = Some(bytes.max(SMALLEST_STACK));
         self
     }
 

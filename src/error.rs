@@ -48,7 +48,7 @@ impl fmt::Display for BuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             BuildError::TooMany { what, asked, most } => {
-                write!(f, "{asked} {what} were asked for, a pool has at most {most}")
+                write!(f, "{asked} {what} were asked for, a pool has at most {most}: ask for fewer")
             }
             BuildError::CapBelowCores { max_threads, cores } => {
                 write!(f, "max_threads is {max_threads}, below the {cores} cores: raise it or ask for fewer cores")
@@ -322,7 +322,7 @@ impl fmt::Display for JoinThreadsError {
                 f.write_str("the pool is still open: close or terminate it before joining its threads")
             }
             JoinThreadsError::FromInside => f.write_str("a task cannot wait for the end of the pool that runs it"),
-            JoinThreadsError::Deadline { alive } => write!(f, "the deadline passed with {alive} threads still at work"),
+            JoinThreadsError::Deadline { alive } => write!(f, "the deadline passed before {alive} threads had ended"),
         }
     }
 }

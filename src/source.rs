@@ -1,5 +1,6 @@
 //! What a parallel loop can run over: ranges, slices, vectors, arrays.
 
+use std::fmt;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ops::{Range, RangeInclusive};
@@ -32,6 +33,11 @@ impl<S: private::Source> Source for S {}
 
 pub(crate) mod private {
     /// The working half of [`Source`](super::Source).
+    #[diagnostic::on_unimplemented(
+        message = "`{Self}` is nothing that a loop of a pool can cut in two",
+        label = "neither a range of integers, nor a slice, `Vec` or array, by value or by reference",
+        note = "collect it into a `Vec` first, of which `&vec` lends the items; or use `Pool::imap`, which takes any iterator"
+    )]
     pub trait Source {
         /// What the loop's body gets.
         type Item: Send;
@@ -49,6 +55,17 @@ pub(crate) mod private {
             Self: 'a;
     }
 
+    /// What a range can be of. One implementation of `Source` for all of them, and not one for each, lets the compiler infer which.
+    #[diagnostic::on_unimplemented(
+        message = "`{Self}` is no integer, and a loop of a pool runs over ranges of integers only"
+    )]
+    pub trait Integer: Copy + PartialOrd + Send + Sync + std::fmt::Debug {
+        /// How far it is to `to`, which is not less, if that is a number of items.
+        fn distance(self, to: Self) -> Option<usize>;
+        /// So many further on, after the last value at the first again.
+        fn advanced(self, by: usize) -> Self;
+    }
+
     /// A stretch of items, yielded in order.
     pub trait Part: Iterator + Send + Sized {
         /// How many items are left.
@@ -58,7 +75,7 @@ pub(crate) mod private {
     }
 }
 
-use private::Part;
+use private::{Integer, Part};
 
 /// Consecutive integers.
 #[derive(Debug, Clone)]
@@ -67,85 +84,97 @@ pub struct Run<I> {
     left: usize,
 }
 
-macro_rules! ranges {
+impl<I: Integer> private::Source for Range<I> {
+    type Item = I;
+    type Held = Run<I>;
+    type Part<'a>
+        = Run<I>
+    where
+        Self: 'a;
+
+    fn hold(self) -> Run<I> {
+        // As many as from the first to the one before the end.
+        let left = if self.start < self.end { length(self.start.distance(self.end), &self) } else { 0 };
+        Run { next: self.start, left }
+    }
+
+    fn whole<'a>(held: &'a mut Run<I>) -> Run<I>
+    where
+        Self: 'a,
+    {
+        held.clone()
+    }
+}
+
+impl<I: Integer> private::Source for RangeInclusive<I> {
+    type Item = I;
+    type Held = Run<I>;
+    type Part<'a>
+        = Run<I>
+    where
+        Self: 'a;
+
+    fn hold(self) -> Run<I> {
+        if self.is_empty() {
+            return Run { next: *self.start(), left: 0 };
+        }
+        let steps = self.start().distance(*self.end());
+        let left = length(steps.and_then(|steps| steps.checked_add(1)), &self);
+        Run { next: *self.start(), left }
+    }
+
+    fn whole<'a>(held: &'a mut Run<I>) -> Run<I>
+    where
+        Self: 'a,
+    {
+        held.clone()
+    }
+}
+
+impl<I: Integer> Iterator for Run<I> {
+    type Item = I;
+
+    #[inline]
+    fn next(&mut self) -> Option<I> {
+        self.left = self.left.checked_sub(1)?;
+        let next = self.next;
+        // Wraps after the last of the type's values, which is then the last of the run.
+        self.next = next.advanced(1);
+        Some(next)
+    }
+}
+
+impl<I: Integer> Part for Run<I> {
+    fn length(&self) -> usize {
+        self.left
+    }
+
+    fn cut(self, count: usize) -> (Self, Self) {
+        // May wrap on the way to the right place, when the run spans more than half of what a signed type holds.
+        let middle = self.next.advanced(count);
+        (Run { next: self.next, left: count }, Run { next: middle, left: self.left - count })
+    }
+}
+
+macro_rules! integers {
     ($($int:ty),*) => {$(
-        impl private::Source for Range<$int> {
-            type Item = $int;
-            type Held = Run<$int>;
-            type Part<'a> = Run<$int>;
-
-            fn hold(self) -> Run<$int> {
-                // As many as from the first to the one before the end.
-                let left = if self.start < self.end { length(self.end.abs_diff(self.start), &self) } else { 0 };
-                Run { next: self.start, left }
+        impl Integer for $int {
+            #[inline]
+            fn distance(self, to: Self) -> Option<usize> {
+                to.abs_diff(self).try_into().ok()
             }
-
-            fn whole<'a>(held: &'a mut Run<$int>) -> Run<$int>
-            where
-                Self: 'a,
-            {
-                held.clone()
-            }
-        }
-
-        impl private::Source for RangeInclusive<$int> {
-            type Item = $int;
-            type Held = Run<$int>;
-            type Part<'a> = Run<$int>;
-
-            fn hold(self) -> Run<$int> {
-                if self.is_empty() {
-                    return Run { next: *self.start(), left: 0 };
-                }
-                let steps = length(self.end().abs_diff(*self.start()), &self);
-                let left = steps.checked_add(1).unwrap_or_else(|| too_long(&self));
-                Run { next: *self.start(), left }
-            }
-
-            fn whole<'a>(held: &'a mut Run<$int>) -> Run<$int>
-            where
-                Self: 'a,
-            {
-                held.clone()
-            }
-        }
-
-        impl Iterator for Run<$int> {
-            type Item = $int;
 
             #[inline]
-            fn next(&mut self) -> Option<$int> {
-                self.left = self.left.checked_sub(1)?;
-                let next = self.next;
-                // Wraps after the last of the type's values, which is then the last of the run.
-                self.next = next.wrapping_add(1);
-                Some(next)
-            }
-        }
-
-        impl Part for Run<$int> {
-            fn length(&self) -> usize {
-                self.left
-            }
-
-            fn cut(self, count: usize) -> (Self, Self) {
-                // The cast and the sum may wrap on the way to the right place, when the run spans more than half of what
-                // a signed type holds.
-                let middle = self.next.wrapping_add(count as $int);
-                (Run { next: self.next, left: count }, Run { next: middle, left: self.left - count })
+            fn advanced(self, by: usize) -> Self {
+                self.wrapping_add(by as $int)
             }
         }
     )*};
 }
-ranges!(u8, i8, u16, i16, u32, i32, u64, i64, u128, i128, usize, isize);
+integers!(u8, i8, u16, i16, u32, i32, u64, i64, u128, i128, usize, isize);
 
-fn length<N: TryInto<usize>>(count: N, range: &dyn std::fmt::Debug) -> usize {
-    count.try_into().unwrap_or_else(|_| too_long(range))
-}
-
-#[cold]
-fn too_long(range: &dyn std::fmt::Debug) -> ! {
-    panic!("{range:?} has more items than memory has addresses")
+fn length(count: Option<usize>, range: &dyn fmt::Debug) -> usize {
+    count.unwrap_or_else(|| panic!("{range:?} has more items than memory has addresses"))
 }
 
 macro_rules! slices {

@@ -72,7 +72,7 @@ impl Stats {
 
 impl fmt::Display for Stats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "cores {}, threads {} (at most {})", self.cores, self.threads, self.peak_threads)?;
+        writeln!(f, "cores {}, threads {} (peak {})", self.cores, self.threads, self.peak_threads)?;
         writeln!(
             f,
             "forks published {}, jobs stolen {}, leapfrogged {}, refused {}, injected {}",

@@ -145,6 +145,7 @@ impl Semaphore {
     /// ```
     #[inline]
     #[track_caller]
+    #[must_use = "the permits are given back when the guard is dropped: let _permit = .., and not let _ = .."]
     pub fn acquire(&self, permits: usize) -> Result<Permit<'_>, Closed> {
         if !self.take(permits) && self.acquire_slowly(permits, None) != Outcome::Served {
             return Err(Closed);
@@ -170,6 +171,7 @@ impl Semaphore {
     /// # Ok::<(), TryAcquireError>(())
     /// ```
     #[inline]
+    #[must_use = "the permits are given back when the guard is dropped: let _permit = .., and not let _ = .."]
     pub fn try_acquire(&self, permits: usize) -> Result<Permit<'_>, TryAcquireError> {
         if self.take(permits) {
             return Ok(Permit::of(self, permits));
@@ -198,6 +200,7 @@ impl Semaphore {
     /// ```
     #[inline]
     #[track_caller]
+    #[must_use = "the permits are given back when the guard is dropped: let _permit = .., and not let _ = .."]
     pub fn acquire_timeout(&self, permits: usize, timeout: Duration) -> Result<Permit<'_>, AcquireTimeoutError> {
         if self.take(permits) {
             return Ok(Permit::of(self, permits));
@@ -232,6 +235,7 @@ impl Semaphore {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[track_caller]
+    #[must_use = "the permits are given back when the guard is dropped: let _permit = .., and not let _ = .."]
     pub fn acquire_owned(self: &Arc<Self>, permits: usize) -> Result<OwnedPermit, Closed> {
         self.acquire(permits).map(|permit| permit.owned(self))
     }
@@ -253,6 +257,7 @@ impl Semaphore {
     /// assert!(slots.try_acquire_owned(1).is_ok());
     /// # Ok::<(), TryAcquireError>(())
     /// ```
+    #[must_use = "the permits are given back when the guard is dropped: let _permit = .., and not let _ = .."]
     pub fn try_acquire_owned(self: &Arc<Self>, permits: usize) -> Result<OwnedPermit, TryAcquireError> {
         self.try_acquire(permits).map(|permit| permit.owned(self))
     }

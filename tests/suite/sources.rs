@@ -22,6 +22,31 @@ impl Drop for Live<'_> {
     }
 }
 
+/// Which integers a range is of is inferred from what is done with them, as for the iterators of `std`.
+#[test]
+fn what_a_range_is_of() {
+    at_cores(|pool| {
+        let weights = [3, 5, 7];
+        assert_eq!(pool.map(0..3, |n| weights[n]), weights);
+        assert_eq!(pool.map(0..=2, |n| weights[n]), weights);
+        let text = panic_text_of(|| pool.map(0..10, |n| if n == 5 { panic!("at five") } else { n }));
+        assert_eq!(text, "at five");
+        assert_eq!(pool.map(0..3, |n: u8| n), [0, 1, 2]);
+        assert_eq!(pool.map_reduce(i64::MIN..i64::MIN + 2, |n| n, 0, i64::wrapping_add), 1);
+    });
+}
+
+/// A stack that nothing could begin on is made large enough to begin on.
+#[test]
+fn on_tiny_stacks() {
+    for cores in crate::common::CORES {
+        for bytes in [0, 1, 64, 16 << 10] {
+            let pool = Pool::builder().cores(cores).stack_size(bytes).build().expect("a pool");
+            assert_eq!(pool.map(0..100, |n| n + 1).len(), 100);
+        }
+    }
+}
+
 const LENGTHS: [usize; 7] = [0, 1, 2, 3, 17, 100, 5_000];
 
 #[test]
