@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Python's Pool on the work of the lines `map-squares` and `imap-empty`: medians of so many runs.
+"""Python's Pool on a tenth of the work of the line `map-squares`, and on that of `imap-empty`: medians of so many runs.
 
     python3 benches/python_pool.py [RUNS]
 """

@@ -138,10 +138,14 @@ impl Unparker {
 
 /// Starts a modelled thread.
 pub fn spawn_thread(
-    _name: String,
+    name: String,
     _stack_size: Option<usize>,
     body: impl FnOnce() + Send + 'static,
 ) -> io::Result<ThreadHandle> {
+    // For those models in which a thread can't be started, as none can be that has such a name.
+    if name.contains('\0') {
+        return Err(io::Error::other("the name of a thread has no NUL"));
+    }
     Ok(ThreadHandle(raw::thread::spawn(body)))
 }
 
