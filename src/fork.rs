@@ -64,10 +64,6 @@ impl Worker {
         let owner = unsafe { shared.owner() };
         let full = self.private.len() == PRIVATE_CAPACITY && !seeded(Flaw::FullEndKeepsAll);
         let counted = if seeded(Flaw::SharedCountedEarly) { Some(owner.len()) } else { None };
-        let early = seeded(Flaw::WakesBeforePublishing);
-        if early {
-            self.registry().work_appeared(true);
-        }
         // Before sharing, and before looking how much is shared, so that a request made meanwhile stands.
         if !seeded(Flaw::DemandClearedLate) {
             shared.clear_demand(self.private.full_at());
@@ -94,9 +90,7 @@ impl Worker {
         }
         // The sharing has made more room than the limit says; it is found at the limit.
         // Even if nothing was moved: a thread that sleeps may not have seen what is there.
-        if !early {
-            self.registry().work_appeared(true);
-        }
+        self.registry().work_appeared(true);
     }
 
     /// Takes the oldest private fork out, ready to be seen by others.

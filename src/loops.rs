@@ -5,6 +5,7 @@ use crate::map::{Stopped, map_on};
 use crate::options::Options;
 use crate::pool::Pool;
 use crate::reduce::{or_identity, reduce_on};
+use crate::source::private::Held;
 use crate::source::{Source, private};
 use std::convert::Infallible;
 
@@ -34,7 +35,7 @@ impl Pool {
         R: Send,
     {
         let mut held = source.hold();
-        let whole = S::whole(&mut held);
+        let whole = held.whole();
         let each = |item| Ok::<R, Infallible>(f(item));
         let mapped = self.in_pool(|worker| map_on::<false, _, _, _, _>(worker, whole, None, &each));
         // As in `or_identity`: what it owns may panic.
@@ -94,7 +95,7 @@ impl Pool {
         E: Send,
     {
         let mut held = source.hold();
-        let whole = S::whole(&mut held);
+        let whole = held.whole();
         let mapped = self.in_pool(|worker| map_on::<true, _, _, _, _>(worker, whole, None, &f));
         drop(f);
         match mapped {
@@ -158,7 +159,7 @@ impl Pool {
         R: Send,
     {
         let mut held = source.hold();
-        let whole = S::whole(&mut held);
+        let whole = held.whole();
         let reduced = self.in_pool(|worker| reduce_on::<false, _, _, _, _>(worker, whole, None, &map, &reduce));
         drop((map, reduce));
         match reduced {

@@ -42,17 +42,19 @@ pub(crate) mod private {
         /// What the loop's body gets.
         type Item: Send;
         /// Where the items are while the loop runs.
-        type Held;
-        /// A stretch of the items.
-        type Part<'a>: Part<Item = Self::Item>
-        where
-            Self: 'a;
+        type Held: Held<Self::Item>;
         /// The items, where they stay from now on.
         fn hold(self) -> Self::Held;
-        /// All items, as one part: once. Those that the part does not yield are dropped with it.
-        fn whole<'a>(held: &'a mut Self::Held) -> Self::Part<'a>
+    }
+
+    /// Items in their place.
+    pub trait Held<Item> {
+        /// A stretch of the items.
+        type Part<'a>: Part<Item = Item>
         where
             Self: 'a;
+        /// All items, as one part: once. Those that the part does not yield are dropped with it.
+        fn whole(&mut self) -> Self::Part<'_>;
     }
 
     /// What a range can be of. One implementation of `Source` for all of them, and not one for each, lets the compiler infer which.
@@ -75,7 +77,7 @@ pub(crate) mod private {
     }
 }
 
-use private::{Integer, Part};
+use private::{Held, Integer, Part};
 
 /// Consecutive integers.
 #[derive(Debug, Clone)]
@@ -87,32 +89,17 @@ pub struct Run<I> {
 impl<I: Integer> private::Source for Range<I> {
     type Item = I;
     type Held = Run<I>;
-    type Part<'a>
-        = Run<I>
-    where
-        Self: 'a;
 
     fn hold(self) -> Run<I> {
         // As many as from the first to the one before the end.
         let left = if self.start < self.end { length(self.start.distance(self.end), &self) } else { 0 };
         Run { next: self.start, left }
     }
-
-    fn whole<'a>(held: &'a mut Run<I>) -> Run<I>
-    where
-        Self: 'a,
-    {
-        held.clone()
-    }
 }
 
 impl<I: Integer> private::Source for RangeInclusive<I> {
     type Item = I;
     type Held = Run<I>;
-    type Part<'a>
-        = Run<I>
-    where
-        Self: 'a;
 
     fn hold(self) -> Run<I> {
         if self.is_empty() {
@@ -122,12 +109,16 @@ impl<I: Integer> private::Source for RangeInclusive<I> {
         let left = length(steps.and_then(|steps| steps.checked_add(1)), &self);
         Run { next: *self.start(), left }
     }
+}
 
-    fn whole<'a>(held: &'a mut Run<I>) -> Run<I>
+impl<I: Integer> Held<I> for Run<I> {
+    type Part<'a>
+        = Run<I>
     where
-        Self: 'a,
-    {
-        held.clone()
+        I: 'a;
+
+    fn whole(&mut self) -> Run<I> {
+        self.clone()
     }
 }
 
@@ -182,45 +173,45 @@ macro_rules! slices {
         impl<'s, T: Sync $(, const $count: usize)?> private::Source for &'s $kind {
             type Item = &'s T;
             type Held = &'s [T];
-            type Part<'a>
-                = std::slice::Iter<'s, T>
-            where
-                Self: 'a;
 
             fn hold(self) -> &'s [T] {
                 self
-            }
-
-            fn whole<'a>(held: &'a mut &'s [T]) -> std::slice::Iter<'s, T>
-            where
-                Self: 'a,
-            {
-                held.iter()
             }
         }
 
         impl<'s, T: Send $(, const $count: usize)?> private::Source for &'s mut $kind {
             type Item = &'s mut T;
             type Held = &'s mut [T];
-            type Part<'a>
-                = std::slice::IterMut<'s, T>
-            where
-                Self: 'a;
 
             fn hold(self) -> &'s mut [T] {
                 self
-            }
-
-            fn whole<'a>(held: &'a mut &'s mut [T]) -> std::slice::IterMut<'s, T>
-            where
-                Self: 'a,
-            {
-                std::mem::take(held).iter_mut()
             }
         }
     )*};
 }
 slices!([T]; Vec<T>; [T; N], N;);
+
+impl<'s, T: Sync> Held<&'s T> for &'s [T] {
+    type Part<'a>
+        = std::slice::Iter<'s, T>
+    where
+        Self: 'a;
+
+    fn whole(&mut self) -> std::slice::Iter<'s, T> {
+        self.iter()
+    }
+}
+
+impl<'s, T: Send> Held<&'s mut T> for &'s mut [T] {
+    type Part<'a>
+        = std::slice::IterMut<'s, T>
+    where
+        Self: 'a;
+
+    fn whole(&mut self) -> std::slice::IterMut<'s, T> {
+        std::mem::take(self).iter_mut()
+    }
+}
 
 impl<T: Sync> Part for std::slice::Iter<'_, T> {
     fn length(&self) -> usize {
@@ -257,22 +248,22 @@ unsafe impl<T: Send> Send for Moved<'_, T> {}
 impl<T: Send> private::Source for Vec<T> {
     type Item = T;
     type Held = Vec<T>;
-    type Part<'a>
-        = Moved<'a, T>
-    where
-        Self: 'a;
 
     fn hold(self) -> Vec<T> {
         self
     }
+}
 
-    fn whole<'a>(held: &'a mut Vec<T>) -> Moved<'a, T>
+impl<T: Send> Held<T> for Vec<T> {
+    type Part<'a>
+        = Moved<'a, T>
     where
-        Self: 'a,
-    {
-        let items = std::ptr::slice_from_raw_parts_mut(held.as_mut_ptr(), held.len());
+        T: 'a;
+
+    fn whole(&mut self) -> Moved<'_, T> {
+        let items = std::ptr::slice_from_raw_parts_mut(self.as_mut_ptr(), self.len());
         // SAFETY: zero is within the capacity; the items belong to the part from now on.
-        unsafe { held.set_len(0) };
+        unsafe { self.set_len(0) };
         Moved { items, memory: PhantomData }
     }
 }
@@ -296,21 +287,21 @@ impl<T, const N: usize> Drop for Array<T, N> {
 impl<T: Send, const N: usize> private::Source for [T; N] {
     type Item = T;
     type Held = Array<T, N>;
-    type Part<'a>
-        = Moved<'a, T>
-    where
-        Self: 'a;
 
     fn hold(self) -> Array<T, N> {
         Array { items: ManuallyDrop::new(self), taken: false }
     }
+}
 
-    fn whole<'a>(held: &'a mut Array<T, N>) -> Moved<'a, T>
+impl<T: Send, const N: usize> Held<T> for Array<T, N> {
+    type Part<'a>
+        = Moved<'a, T>
     where
-        Self: 'a,
-    {
-        assert!(!std::mem::replace(&mut held.taken, true), "an array's items are taken out once");
-        Moved { items: held.items.as_mut_slice(), memory: PhantomData }
+        T: 'a;
+
+    fn whole(&mut self) -> Moved<'_, T> {
+        assert!(!std::mem::replace(&mut self.taken, true), "an array's items are taken out once");
+        Moved { items: self.items.as_mut_slice(), memory: PhantomData }
     }
 }
 

@@ -9,6 +9,7 @@ use crate::options::Options;
 use crate::primitive::Arc;
 use crate::reduce::{or_identity, reduce_on};
 use crate::registry::Registry;
+use crate::source::private::Held;
 use crate::source::{Source, private};
 use crate::spawn::{JoinHandle, spawn_in};
 use crate::thread::in_pool;
@@ -58,7 +59,7 @@ impl<'a> With<'a> {
         E: Send,
     {
         let mut held = source.hold();
-        let whole = S::whole(&mut held);
+        let whole = held.whole();
         let mapped = self.in_pool(|worker| map_on::<true, _, _, _, _>(worker, whole, Some(&self.options), &f));
         // As in `or_identity`: what it owns may panic.
         drop(f);
@@ -233,7 +234,7 @@ impl<'a> With<'a> {
         R: Send,
     {
         let mut held = source.hold();
-        let whole = S::whole(&mut held);
+        let whole = held.whole();
         let reduced =
             self.in_pool(|worker| reduce_on::<true, _, _, _, _>(worker, whole, Some(&self.options), &map, &reduce));
         drop((map, reduce));

@@ -23,7 +23,6 @@ use std::time::{Duration, Instant};
 /// What a thread of the pool does, from its place to its end. It is passed in by the pool: it stands above this module.
 pub type ThreadBody = fn(Arc<Registry>, Place, Option<usize>, usize);
 
-type ThreadName = Box<dyn Fn(usize) -> String + Send + Sync>;
 type ThreadHook = Box<dyn Fn(usize) + Send + Sync>;
 type PanicHook = Box<dyn Fn(Box<dyn Any + Send>) + Send + Sync>;
 
@@ -31,7 +30,7 @@ type PanicHook = Box<dyn Fn(Box<dyn Any + Send>) + Send + Sync>;
 pub struct Options {
     pub cores: usize,
     pub max_threads: usize,
-    pub thread_name: ThreadName,
+    pub thread_name: Box<dyn Fn(usize) -> String + Send + Sync>,
     pub stack_size: Option<usize>,
     pub on_thread_start: Option<ThreadHook>,
     pub on_thread_exit: Option<ThreadHook>,

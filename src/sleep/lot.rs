@@ -5,6 +5,9 @@ use crate::seat::{Grant, Seat};
 use std::collections::VecDeque;
 use std::fmt;
 
+/// Threads without work, from the one that went to sleep last, among which the processor decides.
+const LATEST: usize = 8;
+
 /// The cores that nobody holds and the threads that wait, for work or for a core.
 #[derive(Debug)]
 pub struct Lot {
@@ -164,10 +167,13 @@ impl Lot {
 
     /// The thread to wake. The latest, its cache being warmest, unless it went to sleep on the processor that stays `busy`: there
     /// it would have to wait until that one is free. The operating system wakes it elsewhere if it knows of a free processor; a
-    /// virtual machine may not, since one that is halted can't be told from one that was taken away.
+    /// virtual machine may not, since one that is halted can't be told from one that was taken away. So one of the latest few that
+    /// slept elsewhere comes first; with all of them to choose from, threads that change their processors would be woken by turns,
+    /// each from ever longer ago.
     fn sleeper(&mut self, busy: Option<usize>) -> Option<Arc<Seat>> {
-        let elsewhere = busy.and_then(|_| self.standby.iter().rposition(|sleeper| sleeper.processor != busy));
-        let place = elsewhere.or(self.standby.len().checked_sub(1))?;
+        let last = self.standby.len().checked_sub(1)?;
+        let elsewhere = |&place: &usize| busy.is_some() && self.standby[place].processor != busy;
+        let place = (0..=last).rev().take(LATEST).find(elsewhere).unwrap_or(last);
         Some(self.standby.remove(place).seat)
     }
 
@@ -228,6 +234,21 @@ mod tests {
         assert_eq!(order(&processors, Some(0)), [4, 2, 0, 3, 1]);
         assert_eq!(order(&processors, Some(1)), [3, 2, 1, 4, 0]);
         assert_eq!(order(&processors, Some(2)), [4, 3, 2, 1, 0]);
+    }
+
+    /// Each is moved while it is awake, and sleeps where the waker is. So the next time it is another one's turn: of the latest few.
+    #[test]
+    fn threads_that_change_their_processors_stay_the_same_few() {
+        let (mut lot, seats) = asleep_on(&[Some(1); 64]);
+        let mut woken = vec![0; seats.len()];
+        let busy = Some(0);
+        for _ in 0..400 {
+            let seat = lot.sleeper(busy).expect("a sleeper");
+            woken[seats.iter().position(|other| Arc::ptr_eq(other, &seat)).expect("one of them")] += 1;
+            lot.standby.push(Sleeper { seat, processor: busy });
+        }
+        let few = woken.iter().filter(|&&times| times > 0).count();
+        assert!(few <= LATEST, "{few} threads woke by turns: {woken:?}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A condition variable: threads that gave up a mutex until another says that something has changed.
 
-use super::line::{Line, What, wait};
+use super::line::{Line, What, is_past, wait};
 use super::mutex::MutexGuard;
 use crate::primitive::{self, Flaw, const_in_library, now, seeded};
 use crate::seat::with_place;
@@ -199,7 +199,7 @@ impl Condvar {
         let mutex = MutexGuard::mutex(&guard);
         let deadline = now().checked_add(timeout);
         while condition(&mut guard) {
-            if deadline.is_some_and(|deadline| deadline <= now()) {
+            if is_past(deadline) {
                 return (guard, WaitTimeoutResult(true));
             }
             self.wait_until(guard, deadline, Location::caller());

@@ -1,10 +1,10 @@
 //! Who holds a lock, and the way to it when it is not free.
 
 use super::graph;
-use super::line::{What, yield_core};
+use super::line::{What, is_past, yield_core};
 use super::report::Deadlock;
 use crate::primitive::{
-    AtomicPtr, AtomicUsize, Flaw, Ordering, RawLock, lock_rounds, now, number_of_lock, pause_for_lock, seeded,
+    AtomicPtr, AtomicUsize, Flaw, Ordering, RawLock, lock_rounds, number_of_lock, pause_for_lock, seeded,
     thread_number, yield_now,
 };
 use crate::seat::with_place;
@@ -149,7 +149,7 @@ pub struct Wish<'a> {
 #[cold]
 #[track_caller]
 pub fn acquire(wish: &Wish<'_>, step: &mut dyn FnMut(Step) -> bool) -> bool {
-    let late = || wish.deadline.is_some_and(|deadline| deadline <= now());
+    let late = || is_past(wish.deadline);
     if looks(step, late) {
         return true;
     }

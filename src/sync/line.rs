@@ -145,6 +145,11 @@ pub fn deadline(timeout: Option<Duration>) -> Option<Instant> {
     timeout.and_then(|timeout| now().checked_add(timeout))
 }
 
+/// Whether that is over.
+pub fn is_past(deadline: Option<Instant>) -> bool {
+    deadline.is_some_and(|deadline| deadline <= now())
+}
+
 /// Waits for the condition for a moment, with the core kept: for a thread that would rather not enter a line at all.
 pub fn hope_for(condition: impl Fn() -> bool) {
     (0..block_rounds()).take_while(|_| !condition()).for_each(pause);
@@ -181,7 +186,7 @@ fn wait_noted<'a>(
         }
         pause(round);
     }
-    if deadline.is_some_and(|deadline| deadline <= now()) {
+    if is_past(deadline) {
         yield_core(place);
         return Ok(call.is_answered());
     }

@@ -1,6 +1,6 @@
 //! A monitor: a state and the conditions on it as one thing.
 
-use super::line::{Call, Line, What, wait};
+use super::line::{Call, Line, What, is_past, wait};
 use super::mutex::{Mutex, MutexGuard};
 use crate::primitive::{Arc, Flaw, const_in_library, now, seeded};
 use crate::seat::{Place, with_place};
@@ -254,7 +254,7 @@ impl<T> Monitor<T> {
                 let call = visit.line_up(place, &mut number);
                 drop(visit);
                 // An answer may come before each look at the clock, so it is looked at here as well.
-                if !wait(place, &call, deadline, what) || deadline.is_some_and(|deadline| deadline <= now()) {
+                if !wait(place, &call, deadline, what) || is_past(deadline) {
                     expired = Some(call);
                 }
             });

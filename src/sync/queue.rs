@@ -1,10 +1,10 @@
 //! A queue of values between threads: many push, many pop, first in, first out.
 
 use super::closed::Closed;
-use super::line::{Line, What, deadline, hope_for, wait, yield_core};
+use super::line::{Line, What, deadline, hope_for, is_past, wait, yield_core};
 use super::queue_error::{PopTimeoutError, PushError, PushTimeoutError, TooManyDone, TryPopError, TryPushError};
 use super::segments::{Refusal, Segments};
-use crate::primitive::{Flaw, Mutex, block_rounds, const_in_library, now, seeded};
+use crate::primitive::{Flaw, Mutex, block_rounds, const_in_library, seeded};
 use crate::seat::with_place;
 use std::fmt;
 use std::iter::FusedIterator;
@@ -477,7 +477,7 @@ impl<T> Queue<T> {
                 hope_for(|| self.is_promising(side));
                 if !mem::take(&mut refused_now) {
                     // Others may take what this thread was called for, again and again.
-                    if !late && deadline.is_some_and(|deadline| deadline <= now()) {
+                    if !late && is_past(deadline) {
                         late = true;
                         yield_core(place);
                     }

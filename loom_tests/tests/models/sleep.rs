@@ -81,7 +81,7 @@ fn task(main: usize, seen: Seen) {
 }
 
 /// A fork at another core's shared end. Its owner does not come back before somebody else has run it. Fails with
-/// [`Flaw::SharedEndsForgotten`], [`Flaw::WakerWithoutFence`] and [`Flaw::WakesBeforePublishing`].
+/// [`Flaw::SharedEndsForgotten`] and [`Flaw::WakerWithoutFence`].
 fn fork(main: usize, seen: Seen) {
     sleeper_and(2, main, seen, |_, work| {
         let (done, wait) = signal();
@@ -286,7 +286,6 @@ const CASES: &[Case] = &[
     deadlock(Flaw::WakerWithoutFence, &[0, 1], offer),
     // The producer's two steps in the wrong order.
     deadlock(Flaw::WakesBeforePublishing, &[0, 1], task),
-    deadlock(Flaw::WakesBeforePublishing, &[0, 1], fork),
     deadlock(Flaw::WakesBeforePublishing, &[0, 1], offer),
     // The handshake without the sleeper's.
     Case { bound: Bound::AtMost(1), ..deadlock(Flaw::SleeperWithoutFence, &[0], start_fails) },

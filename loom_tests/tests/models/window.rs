@@ -3,7 +3,7 @@
 //!
 //! Checked under loom's model, in both role orders, to three preemptions; with two threads without a bound.
 
-use crate::common::{Bound, Witness, check, fails_with};
+use crate::common::{Bound, Witness, check, fails_with, two_roles};
 use loom::thread;
 use purloin_loom::internals::cancel::Limit;
 use purloin_loom::internals::primitive::{Arc, Flaw, with_flaw};
@@ -86,18 +86,7 @@ fn stream(main: Main, helps: bool, seen: Option<Seen>) {
     assert!(stream.push(1, 1), "the first item is due a runner");
     let there = Arc::clone(&stream);
     let ran = seen.map(|seen| seen.ran);
-    match main {
-        Main::Consumer => {
-            let runner = thread::spawn(move || run(&there, ran));
-            consume(&stream, helps, seen.as_ref());
-            runner.join().unwrap();
-        }
-        Main::Runner => {
-            let consumer = thread::spawn(move || consume(&there, helps, seen.as_ref()));
-            run(&stream, ran);
-            consumer.join().unwrap();
-        }
-    }
+    two_roles(main as usize, move || consume(&stream, helps, seen.as_ref()), move || run(&there, ran));
 }
 
 #[test]
@@ -133,18 +122,7 @@ fn without_order(main: Main, waited: &'static Witness) {
     let stream = Arc::new(Stream::new(false));
     assert!(stream.push(1, 1));
     let there = Arc::clone(&stream);
-    match main {
-        Main::Consumer => {
-            let runner = thread::spawn(move || run(&there, None));
-            consume(&stream);
-            runner.join().unwrap();
-        }
-        Main::Runner => {
-            let consumer = thread::spawn(move || consume(&there));
-            run(&stream, None);
-            consumer.join().unwrap();
-        }
-    }
+    two_roles(main as usize, move || consume(&stream), move || run(&there, None));
 }
 
 #[test]
@@ -175,18 +153,7 @@ fn dropped_runner(main: Main, abandoned: &'static Witness, waited: &'static Witn
     let stream = Arc::new(Stream::new(false));
     assert!(stream.push(1, 1));
     let there = Arc::clone(&stream);
-    match main {
-        Main::Consumer => {
-            let task = thread::spawn(move || there.leave());
-            consume(&stream);
-            task.join().unwrap();
-        }
-        Main::Runner => {
-            let consumer = thread::spawn(move || consume(&there));
-            stream.leave();
-            consumer.join().unwrap();
-        }
-    }
+    two_roles(main as usize, move || consume(&stream), move || there.leave());
 }
 
 #[test]
