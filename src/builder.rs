@@ -2,7 +2,7 @@
 
 use crate::error::BuildError;
 use crate::primitive::{Arc, available_cores};
-use crate::registry::{Options, Registry};
+use crate::registry::{Names, Options, Registry};
 use crate::sync::Snapshot;
 use crate::thread::run_thread;
 use crate::watchdog::Watchdog;
@@ -44,7 +44,7 @@ impl PoolBuilder {
             options: Options {
                 cores: 0,
                 max_threads: 0,
-                thread_name: Box::new(|index| format!("purloin-{index}")),
+                names: Names::Numbered("purloin-"),
                 stack_size: None,
                 on_thread_start: None,
                 on_thread_exit: None,
@@ -70,8 +70,10 @@ impl PoolBuilder {
         self
     }
 
-    /// The name of the thread of each index, counted from 0. It is made by whichever thread starts the new one, perhaps in the middle of
-    /// something and with locks held: a closure that waits for a task or a lock may wait for what this thread is at.
+    /// The name of the thread of each index, counted from 0. Those of the threads that the pool begins with are made by
+    /// [`build`](PoolBuilder::build); each further one ahead of need, outside the pool as
+    /// [`on_thread_start`](PoolBuilder::on_thread_start) is, by the thread that was started last. No other thread is started
+    /// meanwhile.
     ///
     /// ```
     /// let (sender, receiver) = std::sync::mpsc::channel();
@@ -81,7 +83,13 @@ impl PoolBuilder {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn thread_name(mut self, name: impl Fn(usize) -> String + Send + Sync + 'static) -> Self {
-        self.options.thread_name = Box::new(name);
+        self.options.names = Names::Made(Box::new(name));
+        self
+    }
+
+    /// The same where it is this and the index.
+    pub(crate) fn numbered(mut self, prefix: &'static str) -> Self {
+        self.options.names = Names::Numbered(prefix);
         self
     }
 

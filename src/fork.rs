@@ -155,10 +155,16 @@ impl Worker {
         // SAFETY: shared, by the contract.
         let shared = unsafe { fork.shared() };
         let mine = match shared.ticket() {
-            Standing::Queued => self.take_back(fork, shared),
+            Standing::Queued => self.take_back(fork),
             // Whoever gave it back may not be through with this frame: the verdict comes first.
             Standing::Returned(_) => false,
-            Standing::Unmoored(_) => self.claim_unmoored(shared),
+            Standing::Unmoored(ticket) => {
+                // SAFETY: alive by the owner's count, which is ours.
+                let claimed = unsafe { &*ticket }.claim().is_some();
+                // SAFETY: our count, and the ticket is not used again.
+                unsafe { Ticket::release(ticket) };
+                claimed
+            }
         };
         if !mine && self.registry().is_orphaned() {
             // Whoever took it has not come along. This unwinds: the fork has to be ended here.
@@ -204,29 +210,15 @@ impl Worker {
 
     /// Takes a fork out of the shared end, if no thief has. What lies above it there is not a fork (those have ended),
     /// but may be a scope's offer, which moves to the injector.
-    fn take_back(&self, fork: &Fork, shared: &Shared) -> bool {
-        let mut injected = false;
+    fn take_back(&self, fork: &Fork) -> bool {
         loop {
             // SAFETY: this thread holds the core.
             match unsafe { self.core().shared.owner() }.pop() {
-                // A thread may have been started for the offer, whose name is the user's to make: this one may have blocked there, and
-                // left the core, and the fork, to others.
-                None => return injected && self.claim_unmoored(shared),
+                None => return false,
                 Some(job) if ptr::eq(job.cast(), fork) => return true,
                 Some(other) => self.registry().inject(other),
             }
-            injected = true;
         }
-    }
-
-    /// Claims a fork that this thread has put into the injector, if it has. The ticket is not used again.
-    fn claim_unmoored(&self, shared: &Shared) -> bool {
-        let Standing::Unmoored(ticket) = shared.ticket() else { return false };
-        // SAFETY: alive by the owner's count, which is ours.
-        let claimed = unsafe { &*ticket }.claim().is_some();
-        // SAFETY: our count, and the ticket is not used again.
-        unsafe { Ticket::release(ticket) };
-        claimed
     }
 
     /// A shared fork was taken back unstolen. As long as that is rare, the reserve is kept full; when it is not, sharing

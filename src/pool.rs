@@ -110,8 +110,7 @@ impl Pool {
         static GLOBAL: OnceLock<Pool> = OnceLock::new();
         GLOBAL.get_or_init(|| {
             let cores = cores_wanted();
-            let name = |index| format!("purloin-global-{index}");
-            match Pool::builder().cores(cores).thread_name(name).build() {
+            match Pool::builder().cores(cores).numbered("purloin-global-").build() {
                 Ok(pool) => pool,
                 Err(error) => panic!("the global pool can't be built: {error}"),
             }

@@ -26,12 +26,16 @@ pub fn works_for(registry: &Registry) -> bool {
 /// What a pool's thread does: sleeps on its place until it is granted a core, works while it has one.
 pub fn run_thread(registry: Arc<Registry>, place: Place, mut core: Option<usize>, index: usize) {
     MEMBER.with(|member| member.set(registry.number));
-    if let Some(hook) = registry.options.on_thread_start.as_deref() {
-        // A thread that was started for work counts as searching, which it does not do while it is in the hook.
+    let hook = registry.options.on_thread_start.as_deref();
+    if hook.is_some() || registry.names_next(index) {
+        // A thread that was started for work counts as searching, which it does not do while the user's code runs.
         if core.is_some() {
             registry.found_work();
         }
-        call_hook(&registry, hook, index);
+        registry.name_next(index);
+        if let Some(hook) = hook {
+            call_hook(&registry, hook, index);
+        }
         if core.is_some() {
             if !seeded(Flaw::HookCountedOut) {
                 registry.sleep.search_again();

@@ -9,9 +9,8 @@ use common::{
 use purloin::Pool;
 use purloin::sync::{Condvar, Monitor, Mutex, OnceLock, RwLock, Snapshot, waiting};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Barrier;
 use std::sync::mpsc::channel;
-use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::Duration;
 
@@ -205,42 +204,6 @@ fn no_circle_where_there_is_none() {
 }
 
 /// A pool that works, or has nothing to do, is not reported; one that has come to a standstill is, once.
-/// A thread that waits gives its core away first, and may start the next thread for it: what the hook for that one's name
-/// locks is no part of the wait.
-#[test]
-fn no_circle_through_a_hook() {
-    let (asked, hooked) = (Arc::new(Mutex::new(())), Arc::new(Mutex::new(())));
-    let (in_hook, over) = (Arc::new(Gate::new()), Arc::new(AtomicBool::new(false)));
-    let (locked, inside, ended) = (Arc::clone(&hooked), Arc::clone(&in_hook), Arc::clone(&over));
-    let name = move |index| {
-        if index == 1 {
-            let _guard = locked.lock();
-            inside.open();
-            let blocked = line_of("// what the hook holds");
-            spin_until(|| ended.load(Ordering::Relaxed) || waiting().to_string().contains(&blocked));
-        }
-        format!("hooked-{index}")
-    };
-    let pool = Pool::builder().cores(1).thread_name(name).build().expect("a pool");
-    watched(LONG, Some(&pool), || {
-        let guard = asked.lock();
-        let wanted = Arc::clone(&asked);
-        let task = pool.spawn(move || {
-            drop(purloin::spawn(|| ()));
-            drop(wanted.lock());
-        });
-        in_hook.pass();
-        let told = catch_unwind(AssertUnwindSafe(|| {
-            drop(hooked.lock()); // what the hook holds
-        }));
-        over.store(true, Ordering::Relaxed);
-        drop(guard);
-        task.join().expect("no panic");
-        assert!(told.is_ok(), "{}", text_of(&*told.unwrap_err()));
-    });
-    within(LONG, || drop(pool));
-}
-
 #[test]
 fn a_standstill_is_reported() {
     for cores in CORES {

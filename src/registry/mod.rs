@@ -1,24 +1,25 @@
 //! What a pool's threads share: its cores, the injector, and the decision whom to wake.
 
 mod kept;
+mod threads;
 
 use crate::core::Core;
-use crate::error::{BuildError, discard, panic_text};
+use crate::error::{BuildError, discard};
 use crate::job::JobRef;
 use crate::primitive::{
-    Arc, AtomicBool, Deque, Flaw, Injector, Mutex, Ordering, Steal, ThreadHandle, fence, fork_generation, now,
-    processor, publish_and_tell, seeded, spare_cores, spawn_thread,
+    Arc, AtomicBool, Deque, Flaw, Injector, Mutex, Ordering, Steal, fence, fork_generation, processor,
+    publish_and_tell, seeded, spare_cores,
 };
 use crate::seat::{Place, Seat};
 use crate::sleep::{Sleep, Woken};
 use kept::ROSTER;
 pub use kept::find;
 use std::any::Any;
-use std::cell::Cell;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Weak;
-use std::time::{Duration, Instant};
+pub use threads::Names;
+use threads::Threads;
 
 /// What a thread of the pool does, from its place to its end. It is passed in by the pool: it stands above this module.
 pub type ThreadBody = fn(Arc<Registry>, Place, Option<usize>, usize);
@@ -30,7 +31,7 @@ type PanicHook = Box<dyn Fn(Box<dyn Any + Send>) + Send + Sync>;
 pub struct Options {
     pub cores: usize,
     pub max_threads: usize,
-    pub thread_name: Box<dyn Fn(usize) -> String + Send + Sync>,
+    pub names: Names,
     pub stack_size: Option<usize>,
     pub on_thread_start: Option<ThreadHook>,
     pub on_thread_exit: Option<ThreadHook>,
@@ -68,19 +69,13 @@ pub struct Registry {
     pub number: u64,
 }
 
-#[derive(Debug, Default)]
-struct Threads {
-    handles: Vec<ThreadHandle>,
-    started: usize,
-}
-
 impl Registry {
     /// A registry with a thread for each core, all of them asleep. On an error nothing is left running.
     pub fn start(options: Options, thread_body: ThreadBody) -> Result<Arc<Registry>, BuildError> {
         let registry = Arc::new_cyclic(|itself| Registry {
             cores: (0..options.cores + spare_cores()).map(|_| Core::new()).collect(),
             injector: Injector::new(),
-            sleep: Sleep::new(options.cores, options.max_threads),
+            sleep: Sleep::new(options.cores, options.max_threads, options.names.at_first(options.cores)),
             closed: AtomicBool::new(false),
             terminated: AtomicBool::new(false),
             threads: Mutex::new(Threads::default()),
@@ -94,9 +89,10 @@ impl Registry {
         for started in 0..registry.size() {
             let place = Place::new();
             // A thread that is in its hook can't be woken for work.
-            let ready = registry.options.on_thread_start.is_none();
+            let ready = registry.options.on_thread_start.is_none() && !registry.names_next(started);
             registry.sleep.enlist(ready.then(|| place.seat()));
-            if let Err(source) = registry.start_thread(place, None) {
+            let begun = registry.name_thread(started).and_then(|()| registry.start_thread(place, None));
+            if let Err(source) = begun {
                 registry.sleep.start_failed(None);
                 registry.close();
                 registry.join_handles();
@@ -104,43 +100,6 @@ impl Registry {
             }
         }
         Ok(registry)
-    }
-
-    fn start_thread(&self, place: Place, core: Option<usize>) -> std::io::Result<()> {
-        let Some(registry) = self.itself.upgrade() else {
-            return Err(std::io::Error::other("the pool is gone"));
-        };
-        let body = self.thread_body;
-        let index = {
-            let mut threads = self.threads.lock();
-            threads.started += 1;
-            threads.started - 1
-        };
-        // A name that can't be made, or can't be a name, is a thread that can't be started. Nothing may unwind from here:
-        // the caller may be in the middle of a fork.
-        let counted = Cell::new(false);
-        let started = catch_unwind(AssertUnwindSafe(|| {
-            let name = (self.options.thread_name)(index);
-            // Not before: the user's code may wait for something, for which others have to be woken meanwhile.
-            if core.is_some() {
-                self.sleep.search_again();
-                counted.set(true);
-            }
-            // Until the handle is there: who joins the threads waits for it, even if the thread ends before.
-            let mut threads = self.threads.lock();
-            let handle = spawn_thread(name, self.options.stack_size, move || body(registry, place, core, index))?;
-            threads.handles.push(handle);
-            Ok(())
-        }));
-        let started = started.unwrap_or_else(|payload| {
-            let error = std::io::Error::other(panic_text(&*payload).to_owned());
-            discard(payload);
-            Err(error)
-        });
-        if started.is_err() && counted.get() {
-            self.sleep.stop_searching();
-        }
-        started
     }
 
     /// The number of the pool's own cores.
@@ -152,45 +111,6 @@ impl Registry {
     /// The pool's own cores, and those beyond them if some are lent.
     pub fn cores_in_use(&self) -> &[Core] {
         &self.cores[..self.sleep.extent()]
-    }
-
-    /// Waits until every thread that was started has ended.
-    pub fn join_handles(&self) {
-        // Under the lock, so that another who waits for the same does not return before.
-        for handle in self.threads.lock().handles.drain(..) {
-            handle.join();
-        }
-    }
-
-    /// A thread of the pool ends.
-    pub fn thread_ended(&self) {
-        if self.sleep.thread_ended() == 0 && !seeded(Flaw::WatcherForgotten) {
-            for watcher in self.watchers.lock().drain(..) {
-                watcher.unpark();
-            }
-        }
-    }
-
-    /// Waits until all threads have ended, or the deadline has passed; tells how many are alive then.
-    pub fn wait_for_threads(&self, place: &Place, deadline: Option<Instant>) -> usize {
-        self.watchers.lock().push(Arc::clone(place.seat()));
-        let alive = loop {
-            // After the watcher was entered: the last thread either sees it or has been counted.
-            let (alive, _) = self.sleep.threads();
-            let left = deadline.map(|deadline| deadline.saturating_duration_since(now()));
-            match left {
-                _ if alive == 0 => break 0,
-                None => place.park(),
-                Some(Duration::ZERO) => break alive,
-                Some(left) => place.park_timeout(left),
-            }
-        };
-        // The last thread takes out those that it finds, if it comes.
-        self.watchers.lock().retain(|watcher| seeded(Flaw::WatcherStays) || !Arc::ptr_eq(watcher, place.seat()));
-        if alive == 0 {
-            self.join_handles();
-        }
-        alive
     }
 
     /// Whether this process is not the one in which the pool was built: `fork()` leaves the threads behind.

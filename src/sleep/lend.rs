@@ -73,7 +73,7 @@ mod tests {
     /// With no idle core, and threads to be had: half of those to lend go to threads of the pool, the others to who goes on.
     #[test]
     fn some_are_kept_for_those_who_go_on() {
-        let sleep = Sleep::new(1, 1_000);
+        let sleep = Sleep::new(1, 1_000, usize::MAX);
         assert_eq!(sleep.try_take(), Some(0));
         let given = (0..1_000).take_while(|_| matches!(sleep.wake_with_spare(), Woken::StartThread(_))).count();
         assert_eq!(given, spare_cores() / 2);
@@ -86,7 +86,7 @@ mod tests {
     /// Threads in their hooks will come for the idle cores: nothing is lent, and none is started.
     #[test]
     fn nothing_is_lent_beside_idle_cores() {
-        let sleep = Sleep::new(2, 1_000);
+        let sleep = Sleep::new(2, 1_000, usize::MAX);
         sleep.enlist(None);
         sleep.enlist(None);
         let gives = sleep.lot.lock().gives;
@@ -101,7 +101,7 @@ mod tests {
     /// Nobody can be had for a core that would be lent: nothing has happened.
     #[test]
     fn what_is_not_lent_is_not_given_up() {
-        let sleep = Sleep::new(1, 1);
+        let sleep = Sleep::new(1, 1, usize::MAX);
         sleep.enlist(Some(Place::new().seat()));
         assert_eq!(sleep.wake_one(None), Woken::Somebody);
         let gives = sleep.lot.lock().gives;

@@ -37,6 +37,8 @@ pub struct Lot {
     pub threads: usize,
     pub peak: usize,
     pub max_threads: usize,
+    /// How many of them have a name.
+    pub names: usize,
     /// Threads that are still in the hook with which they start, and sleep or work afterwards.
     pub starting: usize,
     /// The standby thread that sleeps with a time-out, if one does.
@@ -85,8 +87,8 @@ impl fmt::Display for Lot {
 }
 
 impl Lot {
-    /// All of `cores` idle, no threads.
-    pub fn new(cores: usize, max_threads: usize) -> Self {
+    /// All of `cores` idle, no threads, and names for so many.
+    pub fn new(cores: usize, max_threads: usize, names: usize) -> Self {
         Lot {
             cores,
             idle: (0..cores).rev().collect(),
@@ -103,6 +105,7 @@ impl Lot {
             threads: 0,
             peak: 0,
             max_threads,
+            names,
             starting: 0,
             napper: None,
             useless: 0,
@@ -125,7 +128,7 @@ impl Lot {
 
     /// Whether a thread may be started for the last of so many idle cores. Those in their hooks will see to as many.
     fn can_grow(&self, idle: usize) -> bool {
-        self.threads < self.max_threads && idle > self.starting
+        self.threads < self.max_threads.min(self.names) && idle > self.starting
     }
 
     /// The idle cores for which a wake would find a thread.
@@ -188,6 +191,7 @@ impl Lot {
             return Woken::Somebody;
         }
         if self.can_grow(self.idle.len() + 1) {
+            searches(false);
             self.granted = Tick::now();
             self.threads += 1;
             self.peak = self.peak.max(self.threads);
@@ -215,7 +219,7 @@ mod tests {
     /// A lot in which threads went to sleep on these processors, and their seats.
     fn asleep_on(processors: &[Option<usize>]) -> (Lot, Vec<Arc<Seat>>) {
         let seats: Vec<_> = processors.iter().map(|_| Arc::clone(Place::new().seat())).collect();
-        let mut lot = Lot::new(processors.len(), processors.len());
+        let mut lot = Lot::new(processors.len(), processors.len(), usize::MAX);
         lot.standby =
             seats.iter().cloned().zip(processors).map(|(seat, &processor)| Sleeper { seat, processor }).collect();
         (lot, seats)

@@ -44,9 +44,9 @@ pub struct Sleep {
 const NAP: Duration = Duration::from_micros(500);
 
 impl Sleep {
-    /// All of `cores` idle, no threads.
-    pub fn new(cores: usize, max_threads: usize) -> Self {
-        let lot = Lot::new(cores, max_threads);
+    /// All of `cores` idle, no threads, and names for so many.
+    pub fn new(cores: usize, max_threads: usize, names: usize) -> Self {
+        let lot = Lot::new(cores, max_threads, names);
         let wakeable = AtomicUsize::new(lot.wakeable());
         Sleep {
             lot: Mutex::new(lot),
@@ -315,14 +315,22 @@ impl Sleep {
         self.refresh(&lot);
     }
 
-    /// A thread that was to start for `wake_one`, or was entered by `enlist`, could not: the pool makes do with those it has.
+    /// A thread counted by `wake_one` or `enlist` could not be started: the pool makes do with those it has.
     pub fn start_failed(&self, core: Option<usize>) {
         let mut lot = self.lot.lock();
         lot.threads -= 1;
         lot.max_threads = lot.threads.max(1);
         if let Some(core) = core {
+            self.searching.fetch_sub(1, Ordering::Relaxed);
             lot.pass_on(core);
         }
+        self.refresh(&lot);
+    }
+
+    /// The next thread has a name, and may be started.
+    pub fn named(&self) {
+        let mut lot = self.lot.lock();
+        lot.names += 1;
         self.refresh(&lot);
     }
 

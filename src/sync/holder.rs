@@ -166,7 +166,7 @@ pub fn acquire(wish: &Wish<'_>, step: &mut dyn FnMut(Step) -> bool) -> bool {
         loop {
             let core = graph::core();
             let mut block = || {
-                // Once the core is gone, since that may start a thread and so run the user's hooks, which may lock.
+                // Once the core is gone, and until before one is asked for again: that is no part of the wait.
                 let taken = loop {
                     if let Some(_noted) = graph::note_lock(wish, core)? {
                         break step(Step::Block(wish.deadline));

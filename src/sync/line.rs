@@ -192,7 +192,7 @@ fn wait_noted<'a>(
     }
     let core = graph::core();
     without_core_at(place, || {
-        // From when the core is gone, which may run the user's hooks, until before the thread has one again.
+        // From when the core is gone until before one is asked for again: that is no part of the wait.
         let _noted = loop {
             match enter(core)? {
                 Some(noted) => break noted,

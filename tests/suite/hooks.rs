@@ -179,14 +179,57 @@ fn a_name_from_another_pool() {
     }
 }
 
-/// A thread whose name is still being made does not count as one that will come for work.
+/// The names of threads that are started in the middle of something have been made before: by the thread that was started last, outside
+/// of the pool.
+#[test]
+fn names_are_made_ahead() {
+    std::thread_local! {
+        static BUSY: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+    }
+    for cores in [1, 2] {
+        note(format!("with {cores} cores"));
+        let made = Arc::new(Mutex::new(Vec::new()));
+        let noted = Arc::clone(&made);
+        let name = move |index| {
+            assert!(!BUSY.get(), "in the middle of a task");
+            let maker = thread::current().name().unwrap_or_default().to_owned();
+            noted.lock().expect("no panic").push((index, maker));
+            format!("ahead-{index}")
+        };
+        let most = cores + 5;
+        let pool = Pool::builder().cores(cores).max_threads(most).thread_name(name).build().expect("a pool");
+        watched(LONG, Some(&pool), || {
+            // As many block as there may be threads.
+            let meet = Arc::new(purloin::sync::Barrier::new(most));
+            let tasks: Vec<_> = (0..most)
+                .map(|_| {
+                    let meet = Arc::clone(&meet);
+                    pool.spawn(move || {
+                        BUSY.set(true);
+                        meet.wait();
+                        BUSY.set(false);
+                    })
+                })
+                .collect();
+            tasks.into_iter().for_each(|task| task.join().expect("no panic"));
+            let made = made.lock().expect("no panic");
+            assert_eq!(made.iter().map(|(index, _)| *index).collect::<Vec<_>>(), (0..most).collect::<Vec<_>>());
+            for (index, maker) in &made[cores..] {
+                assert_eq!(*maker, format!("ahead-{}", index - 1));
+            }
+        });
+        within(LONG, || drop(pool));
+    }
+}
+
+/// A thread that makes a name does not count as one that will come for work.
 #[test]
 fn a_slow_name_holds_up_nobody() {
     let go = Arc::new(Gate::new());
     let (wait, naming) = (Arc::clone(&go), Arc::new(Gate::new()));
     let told = Arc::clone(&naming);
     let name = move |index| {
-        if index >= 2 {
+        if index >= 3 {
             told.open();
             wait.pass();
         }

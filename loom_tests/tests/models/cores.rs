@@ -5,7 +5,7 @@
 
 use purloin_loom::internals::core::Counters;
 use purloin_loom::internals::primitive::{Arc, Counter, Parker, Unparker, yield_now};
-use purloin_loom::internals::registry::{Options, Registry};
+use purloin_loom::internals::registry::{Names, Options, Registry};
 use purloin_loom::internals::seat::Place;
 use purloin_loom::internals::sleep::Woken;
 use purloin_loom::internals::worker::Worker;
@@ -54,7 +54,7 @@ fn registry(cores: usize, cast: VecDeque<(usize, Role)>) -> Arc<Registry> {
     let options = Options {
         cores,
         max_threads: cores,
-        thread_name: Box::new(|index: usize| index.to_string()),
+        names: Names::Numbered(""),
         stack_size: None,
         on_thread_start: None,
         on_thread_exit: None,

@@ -12,7 +12,7 @@ use crate::stage::{
 };
 use purloin_loom::internals::join::join_on;
 use purloin_loom::internals::primitive::{Arc, Flaw};
-use purloin_loom::internals::registry::Registry;
+use purloin_loom::internals::registry::{Names, Registry};
 use purloin_loom::internals::scope::scope_on;
 use purloin_loom::internals::spawn::spawn_in;
 use purloin_loom::internals::thread::run_thread;
@@ -169,8 +169,12 @@ fn chain_of_wakes() {
 /// never starts. The pool's second thread is blocked all the time. Role 0 goes to sleep, role 1 starts, role 2 brings the
 /// task. Fails with [`Flaw::SleeperWithoutFence`] and [`Flaw::StartFailureForgotten`].
 fn start_fails(main: usize, seen: Seen) {
-    let thread_name = Box::new(|index| if index < 2 { String::new() } else { "\0".to_string() });
-    let (registry, mut places) = registry_with(Options { max_threads: 3, thread_name, ..options(2, 2) });
+    let names = Names::Made(Box::new(|index| if index < 2 { String::new() } else { "\0".to_string() }));
+    let (registry, mut places) = registry_with(Options { max_threads: 3, names, ..options(2, 2) });
+    before(|| {
+        registry.name_next(1);
+        registry.sleep.stand_by_at_first(places[0].seat());
+    });
     let cores: Vec<_> = places.iter().map(|place| busy(&registry, place)).collect();
     before(|| registry.sleep.give(cores[1], false));
     let (place, pool) = (places.remove(0), Arc::clone(&registry));

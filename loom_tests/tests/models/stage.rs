@@ -6,8 +6,8 @@
 
 use crate::common::{Bound, Witness, check};
 use purloin_loom::internals::primitive::{Arc, Flaw, Parker, Unparker, with_flaw};
-pub use purloin_loom::internals::registry::Options;
 use purloin_loom::internals::registry::Registry;
+pub use purloin_loom::internals::registry::{Names, Options};
 use purloin_loom::internals::seat::{Grant, Place};
 use purloin_loom::internals::thread::run_thread;
 use std::cell::RefCell;
@@ -24,7 +24,7 @@ pub fn options(cores: usize, max_threads: usize) -> Options {
     Options {
         cores,
         max_threads,
-        thread_name: Box::new(|index: usize| index.to_string()),
+        names: Names::Numbered(""),
         stack_size: None,
         on_thread_start: None,
         on_thread_exit: None,

@@ -4,7 +4,7 @@
 use crate::common::{Witness, cores, deadlock, endless, find_all, play, random};
 use purloin_shuttle::internals::join::join_on;
 use purloin_shuttle::internals::primitive::{Flaw, Mutex};
-use purloin_shuttle::internals::registry::{Options, Registry};
+use purloin_shuttle::internals::registry::{Names, Options, Registry};
 use purloin_shuttle::internals::seat::with_place;
 use purloin_shuttle::internals::thread::{in_pool, run_thread};
 use shuttle::thread;
@@ -33,7 +33,7 @@ fn locks() {
     let options = Options {
         cores,
         max_threads: cores + (random() % 3) as usize,
-        thread_name: Box::new(|index: usize| index.to_string()),
+        names: Names::Numbered(""),
         stack_size: None,
         on_thread_start: None,
         on_thread_exit: None,
