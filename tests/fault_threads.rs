@@ -4,16 +4,11 @@
 
 mod common;
 
-use common::{Gate, LONG, assert_sound, good_child, part, spin_until, within};
+use common::{Gate, LONG, assert_sound, await_threads, good_child, part, spin_until, threads, within};
 use purloin::sync::{Event, Monitor, Mutex, Queue, Semaphore};
 use purloin::{BuildError, Pool};
-use std::fs::read_dir;
 use std::sync::Arc;
 use std::thread;
-
-fn threads() -> usize {
-    read_dir("/proc/self/task").expect("there is /proc").count()
-}
 
 /// From now on this process may have `more` threads beyond those that it has. `false` if it cannot be had: the superuser has no
 /// limit, so the process becomes somebody else, of whom there must be no other process, and that takes a right.
@@ -88,11 +83,13 @@ fn some_can_be_started() {
                 other => panic!("3 threads can be had: {other:?}"),
             }
             // Those that were have been joined, and their number is given back.
-            assert_eq!(threads(), before);
+            await_threads(before);
         }
+        let before = threads();
         // All cores have their thread, and the watchdog has none.
         let error = Pool::builder().cores(3).watchdog(std::time::Duration::from_secs(1), |_| ()).build();
         assert!(matches!(error, Err(BuildError::Thread { started: 3, .. })), "{error:?}");
+        await_threads(before);
         let pool = Pool::new(3).expect("three can be had");
         assert_sound(&pool);
     });

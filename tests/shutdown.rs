@@ -3,8 +3,9 @@
 
 mod common;
 
-use common::{CORES, Gate, LONG, at_cores, good_child, part, spin_until, watched, within};
+use common::{CORES, Gate, LONG, at_cores, good_child, part, spin_for, spin_until, watched, within};
 use purloin::{JoinError, JoinThreadsError, Pool};
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -68,22 +69,40 @@ fn threads_end_after_drop() {
 #[cfg(target_os = "linux")]
 #[test]
 fn threads_are_gone_for_the_system_too() {
-    let threads = || std::fs::read_dir("/proc/self/task").expect("there is /proc").count();
     if part().is_none() {
         good_child("threads_are_gone_for_the_system_too", "count", &[]);
         return;
     }
+    /// The last that a thread does, and not at once.
+    struct Farewell(Arc<AtomicUsize>);
+    impl Drop for Farewell {
+        fn drop(&mut self) {
+            spin_for(Duration::from_millis(1));
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    std::thread_local! {
+        static FAREWELL: RefCell<Option<Farewell>> = const { RefCell::new(None) };
+    }
     within(LONG, || {
-        let before = threads();
+        let before = common::threads();
         for cores in CORES {
-            let pool = Pool::new(cores).expect("a pool");
-            assert_eq!(threads(), before + cores);
+            let gone = Arc::new(AtomicUsize::new(0));
+            let build = || {
+                let gone = Arc::clone(&gone);
+                let hook = move |_| FAREWELL.set(Some(Farewell(Arc::clone(&gone))));
+                Pool::builder().cores(cores).on_thread_start(hook).build().expect("a pool")
+            };
+            let pool = build();
+            assert_eq!(common::threads(), before + cores);
             pool.close();
             pool.join_threads(None).expect("closed");
-            assert_eq!(threads(), before, "after join_threads");
+            assert_eq!(gone.load(Ordering::Relaxed), cores, "after join_threads");
+            common::await_threads(before);
             drop(pool);
-            drop(Pool::new(cores).expect("a pool"));
-            assert_eq!(threads(), before, "after drop");
+            drop(build());
+            assert_eq!(gone.load(Ordering::Relaxed), 2 * cores, "after drop");
+            common::await_threads(before);
         }
     });
 }

@@ -134,20 +134,19 @@ fn room_for_some() {
         return;
     }
     let status = || std::fs::read_to_string("/proc/self/status").expect("there is /proc");
-    let threads = || std::fs::read_dir("/proc/self/task").expect("there is /proc").count();
     within(LONG, || {
         let kilobytes = |line: &str| line.split_whitespace().nth(1).and_then(|n| n.parse::<u64>().ok());
         let used = status().lines().find(|line| line.starts_with("VmSize")).and_then(kilobytes).expect("a size") << 10;
         let limit = libc::rlimit { rlim_cur: used + (600 << 20), rlim_max: libc::RLIM_INFINITY };
         // SAFETY: the limit is a valid structure, and this process is there for this test alone.
         assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_AS, &raw const limit) }, 0);
-        let before = threads();
+        let before = common::threads();
         for _ in 0..3 {
             match Pool::builder().cores(64).stack_size(128 << 20).build() {
                 Err(BuildError::Thread { started, .. }) => assert!((1..5).contains(&started), "{started} started"),
                 other => panic!("64 stacks in a space for 4: {other:?}"),
             }
-            assert_eq!(threads(), before, "nothing is left running");
+            common::await_threads(before);
         }
         // Those that can be had work as ever, also when no more can be started for those that wait.
         let pool = Pool::builder().cores(2).stack_size(128 << 20).build().expect("room for two");

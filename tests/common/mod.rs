@@ -161,6 +161,19 @@ pub fn spin_until(condition: impl Fn() -> bool) {
     }
 }
 
+/// The threads that this process has, says the operating system.
+#[cfg(target_os = "linux")]
+pub fn threads() -> usize {
+    std::fs::read_dir("/proc/self/task").expect("there is /proc").count()
+}
+
+/// Waits until the process has so many threads. One that has been joined has told so as the last thing but one: the system takes it
+/// off its lists, and gives its number back, a moment later.
+#[cfg(target_os = "linux")]
+pub fn await_threads(wanted: usize) {
+    spin_until(|| threads() == wanted);
+}
+
 /// Keeps a processor busy for about that long.
 pub fn spin_for(time: Duration) {
     let begun = Instant::now();
