@@ -73,7 +73,7 @@ impl PoolBuilder {
     /// The name of the thread of each index, counted from 0. Those of the threads that the pool begins with are made by
     /// [`build`](PoolBuilder::build); each further one ahead of need, outside the pool as
     /// [`on_thread_start`](PoolBuilder::on_thread_start) is, by the thread that was started last. No other thread is started
-    /// meanwhile.
+    /// meanwhile. If it panics, `build` returns [`BuildError::Thread`]; later, the pool starts no more threads.
     ///
     /// ```
     /// let (sender, receiver) = std::sync::mpsc::channel();
