@@ -241,8 +241,7 @@ impl PoolBuilder {
         if let Some(watchdog) = self.watchdog
             && let Err(source) = watchdog.start(&registry)
         {
-            registry.close();
-            registry.join_handles();
+            registry.give_up();
             return Err(BuildError::Thread { started: cores, source });
         }
         Ok(registry)

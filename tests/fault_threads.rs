@@ -4,11 +4,12 @@
 
 mod common;
 
-use common::{Gate, LONG, assert_sound, await_threads, good_child, part, spin_until, threads, within};
+use common::{Gate, LONG, assert_sound, await_threads, good_child, part, spin_for, spin_until, threads, within};
 use purloin::sync::{Event, Monitor, Mutex, Queue, Semaphore};
 use purloin::{BuildError, Pool};
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 /// From now on this process may have `more` threads beyond those that it has. `false` if it cannot be had: the superuser has no
 /// limit, so the process becomes somebody else, of whom there must be no other process, and that takes a right.
@@ -87,7 +88,17 @@ fn some_can_be_started() {
         }
         let before = threads();
         // All cores have their thread, and the watchdog has none.
-        let error = Pool::builder().cores(3).watchdog(std::time::Duration::from_secs(1), |_| ()).build();
+        let error = Pool::builder().cores(3).watchdog(Duration::from_secs(1), |_| ()).build();
+        assert!(matches!(error, Err(BuildError::Thread { started: 3, .. })), "{error:?}");
+        await_threads(before);
+        // The last of them is making a name for a fourth, most likely, when it turns out that there is no watchdog.
+        let name = |index| {
+            if index == 3 {
+                spin_for(Duration::from_millis(20));
+            }
+            format!("limited-{index}")
+        };
+        let error = Pool::builder().cores(3).thread_name(name).watchdog(Duration::from_secs(1), |_| ()).build();
         assert!(matches!(error, Err(BuildError::Thread { started: 3, .. })), "{error:?}");
         await_threads(before);
         let pool = Pool::new(3).expect("three can be had");

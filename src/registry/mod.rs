@@ -94,8 +94,7 @@ impl Registry {
             let begun = registry.name_thread(started).and_then(|()| registry.start_thread(place, None));
             if let Err(source) = begun {
                 registry.sleep.start_failed(None);
-                registry.close();
-                registry.join_handles();
+                registry.give_up();
                 return Err(BuildError::Thread { started, source });
             }
         }

@@ -81,12 +81,18 @@ impl Registry {
         })
     }
 
-    /// Waits until every thread that was started has ended.
+    /// Waits until every thread that was started has ended. Those that may start further ones, or name them, have been counted out.
     pub fn join_handles(&self) {
-        // Under the lock, so that another who waits for the same does not return before.
+        // Under the lock, so that another who waits for the same does not return before; so none of them may want it any more.
         for handle in self.threads.lock().handles.drain(..) {
             handle.join();
         }
+    }
+
+    /// Ends a pool that nobody has seen yet, since it could not be built to the end.
+    pub fn give_up(&self) {
+        self.close();
+        self.wait_for_threads(&Place::new(), None);
     }
 
     /// A thread of the pool ends.
