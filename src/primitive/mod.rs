@@ -201,6 +201,8 @@ pub enum Flaw {
     NapEndsBlindly,
     /// A thread that was in its hook is not counted as searching again.
     HookCountedOut,
+    /// The next thread has a name, and nobody can tell that it may be started.
+    NameUntold,
     /// A loop's first failure is noted by looking and then writing.
     FailureByStore,
     /// Items that are done are counted by looking and then writing.

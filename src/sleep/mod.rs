@@ -331,7 +331,9 @@ impl Sleep {
     pub fn named(&self) {
         let mut lot = self.lot.lock();
         lot.names += 1;
-        self.refresh(&lot);
+        if !seeded(Flaw::NameUntold) {
+            self.refresh(&lot);
+        }
     }
 
     /// A thread ends. Returns how many are left.

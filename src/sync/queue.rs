@@ -4,10 +4,10 @@ use super::closed::Closed;
 use super::line::{Line, What, deadline, hope_for, is_past, wait, yield_core};
 use super::queue_error::{PopTimeoutError, PushError, PushTimeoutError, TooManyDone, TryPopError, TryPushError};
 use super::segments::{Refusal, Segments};
+use super::values::Values;
 use crate::primitive::{Flaw, Mutex, block_rounds, const_in_library, seeded};
 use crate::seat::with_place;
 use std::fmt;
-use std::iter::FusedIterator;
 use std::mem;
 use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::time::Duration;
@@ -578,41 +578,5 @@ impl<T> fmt::Debug for Queue<T> {
         let mut output = f.debug_struct("Queue");
         output.field("len", &self.len()).field("capacity", &self.capacity()).field("closed", &self.is_closed());
         output.finish_non_exhaustive()
-    }
-}
-
-/// The values of a [`Queue`], until it is closed and drained: [`Queue::iter`].
-///
-/// ```
-/// let queue = purloin::sync::Queue::unbounded();
-/// (1..=3).try_for_each(|n| queue.push(n))?;
-/// queue.close();
-/// let mut values = queue.iter();
-/// assert_eq!(values.next(), Some(1));
-/// assert_eq!(values.sum::<i32>(), 5);
-/// # Ok::<(), purloin::sync::PushError<i32>>(())
-/// ```
-#[derive(Debug)]
-pub struct Values<'a, T> {
-    queue: &'a Queue<T>,
-}
-
-impl<T> Iterator for Values<'_, T> {
-    type Item = T;
-
-    fn next(&mut self) -> Option<T> {
-        self.queue.pop().ok()
-    }
-}
-
-/// A closed queue is never opened again.
-impl<T> FusedIterator for Values<'_, T> {}
-
-impl<'a, T> IntoIterator for &'a Queue<T> {
-    type Item = T;
-    type IntoIter = Values<'a, T>;
-
-    fn into_iter(self) -> Values<'a, T> {
-        self.iter()
     }
 }

@@ -1,16 +1,15 @@
 //! The values of a queue, in order of arrival: put in and taken out by any number of threads, without a lock.
 
-use crate::primitive::{
-    AtomicPtr, AtomicUsize, CachePadded, Flaw, Mutex, Ordering, SEGMENT, UnsafeCell, const_in_library, pause, seeded,
-};
+use super::segment::{SPAN, STEP, Segment, first_of};
+use crate::primitive::{AtomicPtr, AtomicUsize, CachePadded, Flaw, Mutex, Ordering, const_in_library, pause, seeded};
 use std::collections::VecDeque;
-use std::mem::{self, MaybeUninit};
+use std::mem;
 use std::ptr::{self, NonNull};
 
 /// Values in order of arrival, of which there may be a bound. Each has an index; so have the two ends, `tail` that of the next
 /// value to come, `head` that of the next to go.
 ///
-/// An index stands in a word in steps of `STEP`, below it flags:
+/// An index stands in a word in steps of [`STEP`], below it flags:
 ///
 /// | bit | in `tail` | in `head` | changed |
 /// |---|---|---|---|
@@ -44,32 +43,9 @@ struct End<T> {
     head_seen: AtomicUsize,
 }
 
-/// Room for values of consecutive indices. It is used for others once all of them are gone, and lives as long as the queue: so
-/// whoever comes late with a reference to it may look, and then fails to claim.
-#[derive(Debug)]
-struct Segment<T> {
-    first: AtomicUsize,
-    slots: [Slot<T>; SEGMENT],
-}
-
-/// | `stamp` | meaning | written by |
-/// |---|---|---|
-/// | `FREE` | no value | who took the value out |
-/// | index + `FILLED` | the value of that index | who put it in |
-#[derive(Debug)]
-struct Slot<T> {
-    stamp: AtomicUsize,
-    value: UnsafeCell<MaybeUninit<T>>,
-}
-
 const CLOSED: usize = 1;
 const AWAITED: usize = 2;
-const STEP: usize = 4;
 const FLAGS: usize = STEP - 1;
-const SPAN: usize = SEGMENT * STEP;
-
-const FREE: usize = 0;
-const FILLED: usize = 1;
 
 /// Why a value could not be put in, or none be taken out, now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,11 +64,6 @@ unsafe impl<T: Send> Sync for Segments<T> {}
 
 const fn index_of(word: usize) -> usize {
     word & !FLAGS
-}
-
-/// The first index of the segment that an index belongs to.
-const fn first_of(index: usize) -> usize {
-    index & !(SPAN - 1)
 }
 
 impl<T> End<T> {
@@ -121,93 +92,6 @@ impl<T> End<T> {
     }
 }
 
-impl<T> Segment<T> {
-    fn new() -> NonNull<Self> {
-        // In its place: of large values a segment is too large for a stack.
-        let mut segment = Box::<Self>::new_uninit();
-        let place = segment.as_mut_ptr();
-        // SAFETY: a part of the box.
-        let first = unsafe { &raw mut (*place).first };
-        // SAFETY: for writing, and nobody else knows of it.
-        unsafe { first.write(AtomicUsize::new(0)) };
-        // SAFETY: a part of the box.
-        let slots = unsafe { &raw mut (*place).slots }.cast::<Slot<T>>();
-        for index in 0..SEGMENT {
-            let slot = slots.wrapping_add(index);
-            // SAFETY: a part of the box: there are so many slots.
-            let stamp = unsafe { &raw mut (*slot).stamp };
-            // SAFETY: as above.
-            unsafe { stamp.write(AtomicUsize::new(FREE)) };
-            // SAFETY: as above.
-            let value = unsafe { &raw mut (*slot).value };
-            // SAFETY: as above.
-            unsafe { value.write(UnsafeCell::new(MaybeUninit::uninit())) };
-        }
-        // SAFETY: all of it was written.
-        NonNull::from(Box::leak(unsafe { segment.assume_init() }))
-    }
-
-    /// For those who have the lock: nobody else changes it.
-    fn first(&self) -> usize {
-        self.first.load(Ordering::Relaxed)
-    }
-
-    fn begin_at(&self, first: usize) {
-        // Release pairs with the Acquire in `begins_at`.
-        self.first.store(first, Ordering::Release);
-    }
-
-    #[inline]
-    fn begins_at(&self, first: usize) -> bool {
-        // Acquire pairs with the Release in `begin_at`: those who read what was in the slots before are done.
-        self.first.load(Ordering::Acquire) == first
-    }
-
-    #[inline]
-    fn slot(&self, index: usize) -> &Slot<T> {
-        &self.slots[index / STEP % SEGMENT]
-    }
-
-    /// Whether all its values have been taken out, where the head is at that index.
-    fn is_spent(&self, head: usize) -> bool {
-        let passed = head.wrapping_sub(self.first());
-        // Acquire pairs with the Release in `Slot::take`: the value has been read.
-        let free = |slot: &Slot<T>| slot.stamp.load(Ordering::Acquire) == FREE;
-        (SPAN..=usize::MAX / 2).contains(&passed) && (seeded(Flaw::SegmentReusedEarly) || self.slots.iter().all(free))
-    }
-}
-
-impl<T> Slot<T> {
-    #[inline]
-    fn holds(&self, index: usize) -> bool {
-        // Acquire pairs with the Release in `put`: the value is there.
-        self.stamp.load(Ordering::Acquire) == index | FILLED
-    }
-
-    /// Puts the value of that index in, by whoever claimed the index at the tail.
-    #[inline]
-    fn put(&self, index: usize, value: T) {
-        // SAFETY: the index is this thread's, and nobody else looks at the value before the stamp says that it is there.
-        // What was here before is gone: `Segment::is_spent`.
-        self.value.with_mut(|place| unsafe { place.write(MaybeUninit::new(value)) });
-        // Release pairs with the Acquire in `holds`.
-        let order = if seeded(Flaw::StampRelaxed) { Ordering::Relaxed } else { Ordering::Release };
-        self.stamp.store(index | FILLED, order);
-    }
-
-    /// Takes the value out, by whoever claimed its index at the head.
-    #[inline]
-    fn take(&self) -> T {
-        // SAFETY: the claim, which nobody else has, was for what the stamp said is there, and no other value comes here before
-        // the stamp says that this one is gone.
-        let value = self.value.with(|place| unsafe { place.read() });
-        // Release pairs with the Acquire in `is_spent`.
-        self.stamp.store(FREE, Ordering::Release);
-        // SAFETY: as above, it is there.
-        unsafe { value.assume_init() }
-    }
-}
-
 impl<T> All<T> {
     /// The first index that no segment in the row is for.
     fn due(&self) -> usize {
@@ -230,7 +114,9 @@ impl<T> All<T> {
         self.spent.extend(spent);
         let segment = self.spent.pop().unwrap_or_else(Segment::new);
         // SAFETY: segments live as long as this.
-        unsafe { segment.as_ref() }.begin_at(due);
+        let next = unsafe { segment.as_ref() };
+        // SAFETY: spent or new, and the lock is what `self` is behind.
+        unsafe { next.begin_at(due) };
         self.row.push_back(segment);
         segment
     }
@@ -273,7 +159,8 @@ impl<T> Segments<T> {
                 Ordering::Relaxed,
             );
             if claimed.is_ok() {
-                segment.slot(index).put(index, value);
+                // SAFETY: just claimed, and the segment is still the one for it: its values are not all gone before this one is.
+                unsafe { segment.slot(index).put(index, value) };
                 return Ok(word & AWAITED != 0);
             }
         }
@@ -293,7 +180,8 @@ impl<T> Segments<T> {
                     // `len`. If this does not fail, no other thread has claimed the value, and so it is still there.
                     let (head, next) = (&self.head.word, word.wrapping_add(STEP));
                     if head.compare_exchange_weak(word, next, Ordering::Release, Ordering::Relaxed).is_ok() {
-                        return Ok((slot.take(), word & AWAITED != 0));
+                        // SAFETY: just claimed, and the slot held it.
+                        return Ok((unsafe { slot.take() }, word & AWAITED != 0));
                     }
                 }
                 None => self.look_further(index, round)?,

@@ -123,18 +123,14 @@ fn sleeper_and_offer() {
     explore("sleeper and offer", BOUND, 50, &[0, 1], SLEEPER, offer);
 }
 
-/// Two tasks that wait for each other, so that they need two threads. One thread has been woken for the first and is
-/// looking for it; the other sleeps when the second task comes. Role 2 brings it. Fails with [`Flaw::FinderLooksAway`] and
-/// [`Flaw::FinderWithoutFence`].
-fn chain(main: usize, seen: Seen) {
-    let (registry, places) = registry(2, 2);
-    let mut roles: Vec<_> = places.into_iter().map(|place| thread(&registry, place, 0)).collect();
+/// Two tasks that wait for each other, each with what tells that it is done.
+fn tasks_that_meet() -> ((Work, Awaited), (Work, Awaited)) {
     let begun = Tally::default();
     let ((first, for_second), (second, for_first)) = (signal(), signal());
-    let ((one_done, one), (other_done, another)) = (signal(), signal());
-    let task = |mine: Signal, other: Awaited, done: Signal| {
+    let task = |mine: Signal, other: Awaited| -> (Work, Awaited) {
         let begun = begun.clone();
-        move || {
+        let (done, wait) = signal();
+        let task = Box::new(move || {
             begun.add();
             if begun.get() == 2 {
                 settled();
@@ -142,9 +138,19 @@ fn chain(main: usize, seen: Seen) {
             mine.give();
             other.wait();
             done.give();
-        }
+        });
+        (task, wait)
     };
-    let (first, second) = (task(first, for_first, one_done), task(second, for_second, other_done));
+    (task(first, for_first), task(second, for_second))
+}
+
+/// Two tasks that wait for each other, so that they need two threads. One thread has been woken for the first and is
+/// looking for it; the other sleeps when the second task comes. Role 2 brings it. Fails with [`Flaw::FinderLooksAway`] and
+/// [`Flaw::FinderWithoutFence`].
+fn chain(main: usize, seen: Seen) {
+    let (registry, places) = registry(2, 2);
+    let mut roles: Vec<_> = places.into_iter().map(|place| thread(&registry, place, 0)).collect();
+    let ((first, one), (second, another)) = tasks_that_meet();
     before(|| drop(spawn_in(&registry, first)));
     roles.push(role(move || {
         drop(spawn_in(&registry, second));
@@ -203,6 +209,41 @@ fn start_fails(main: usize, seen: Seen) {
 #[test]
 fn start_that_fails() {
     explore("start fails", Bound::AtMost(1), 100, &[0, 2], SLEEPER, start_fails);
+}
+
+/// Two tasks that wait for each other, and threads that are blocked for good, so that two more are needed. The first of these, which
+/// is started for the first task, has to name the other before there can be one. Fails with [`Flaw::NameUntold`].
+fn named_ahead(_main: usize, seen: Seen) {
+    let named = Tally::default();
+    let tell = named.clone();
+    let name = move |_| {
+        tell.add();
+        String::new()
+    };
+    let (registry, places) =
+        registry_with(Options { max_threads: 4, names: Names::Made(Box::new(name)), ..options(2, 2) });
+    before(|| {
+        registry.name_next(1);
+        registry.sleep.stand_by_at_first(places[0].seat());
+    });
+    let cores: Vec<_> = places.iter().map(|place| busy(&registry, place)).collect();
+    before(|| cores.into_iter().for_each(|core| registry.sleep.give(core, false)));
+    let before_it = named.get();
+    let ((first, one), (second, another)) = tasks_that_meet();
+    drop(spawn_in(&registry, first));
+    drop(spawn_in(&registry, second));
+    seen[0].hit_if(named.get() == before_it);
+    seen[1].hit_if(named.get() > before_it);
+    one.wait();
+    another.wait();
+    registry.close();
+}
+
+#[test]
+fn names_ahead() {
+    let outcomes = &["both tasks were there before the name", "the name was there before both tasks"];
+    // The other threads are the pool's, which are started in the middle of it.
+    explore("names ahead", BOUND_OF_HUGE, 20, &[0], outcomes, named_ahead);
 }
 
 /// A thread from outside has two tasks, one after the other. The pool's first thread has been through its hook, and is
@@ -312,6 +353,8 @@ const CASES: &[Case] = &[
     // A wake left to a thread that is being started, and then can't be. With the producer on the main thread one
     // preemption is too few to find it, and two take seconds.
     Case { bound: Bound::AtMost(1), ..deadlock(Flaw::StartFailureForgotten, &[0], start_fails) },
+    // A name that is there, and nobody is told that a thread can be had.
+    Case { bound: Bound::AtMost(1), ..deadlock(Flaw::NameUntold, &[0], named_ahead) },
     // A watchdog that takes a pool which works now and then for one that stands still.
     Case {
         flaw: Flaw::GivesUncounted,
