@@ -1,6 +1,6 @@
 //! Tasks of a pool that wait for each other in every way that `sync` has, with and without time-outs.
 
-use crate::common::{DEADLOCK, ENDLESS, Witness, assertion, cores, deadlock, find_all, play, random};
+use crate::common::{DEADLOCK, ENDLESS, Witness, assertion, builder, cores, deadlock, find_all, play, random};
 use purloin_shuttle::internals::primitive::Flaw;
 use purloin_shuttle::sync::{Barrier, Condvar, Event, Latch, Monitor, Mutex, OnceLock, Queue, Semaphore};
 use purloin_shuttle::{Pool, blocking, join};
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// A pool that may have as many threads as it likes: a program whose tasks wait for each other may need them.
 fn pool() -> Pool {
-    Pool::new(cores()).unwrap()
+    builder(cores()).build().unwrap()
 }
 
 /// Long or short is the same to the schedule, which says when it is over.

@@ -1,8 +1,8 @@
 //! Fork-join trees of random shapes, from several callers at once.
 
-use crate::common::{Witness, cores, deadlock, find_all, play, random};
+use crate::common::{Witness, deadlock, find_all, play, pool, random};
 use purloin_shuttle::internals::primitive::Flaw;
-use purloin_shuttle::{Pool, join};
+use purloin_shuttle::join;
 use shuttle::thread;
 
 /// The number of the tree's leaves, found by forking.
@@ -34,8 +34,7 @@ static PARKED: Witness = Witness::new("a thread parked");
 static WOKEN_IN_VAIN: Witness = Witness::new("a thread was woken and found nothing");
 
 fn trees() {
-    let cores = cores();
-    let pool = Pool::builder().cores(cores).max_threads(cores + (random() % 3) as usize).build().unwrap();
+    let pool = pool(2);
     let callers: Vec<_> = (0..1 + random() % 2)
         .map(|_| {
             let (pool, shape) = (pool.clone(), random());

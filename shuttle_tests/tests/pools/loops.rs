@@ -1,6 +1,6 @@
 //! Loops over sources: every item once, results in order, the first failure, and what was done when one was stopped.
 
-use crate::common::{Witness, assertion, cores, find_all, play, random};
+use crate::common::{Witness, assertion, find_all, play, pool, random};
 use purloin_shuttle::internals::primitive::Flaw;
 use purloin_shuttle::{CancelToken, Options, Pool, Progress};
 use shuttle::thread;
@@ -59,8 +59,7 @@ fn all_kinds(pool: &Pool, progress: &Progress) -> usize {
 
 /// Two callers on one pool, or each on its own, with one counter.
 fn loops() {
-    let cores = cores();
-    let pool = Pool::builder().cores(cores).max_threads(cores + (random() % 3) as usize).build().unwrap();
+    let pool = pool(2);
     let progress = Progress::new();
     let other = thread::spawn({
         let pool = if random().is_multiple_of(2) { pool.clone() } else { Pool::new(1).unwrap() };

@@ -1,9 +1,9 @@
 //! Scopes within scopes, their tasks' results, and detached tasks with their handles.
 
-use crate::common::{Witness, assertion, cores, deadlock, find_all, play, random};
+use crate::common::{Witness, assertion, deadlock, find_all, play, pool, random};
 use purloin_shuttle::internals::primitive::Flaw;
 use purloin_shuttle::sync::Latch;
-use purloin_shuttle::{JoinHandle, Pool, scope, spawn};
+use purloin_shuttle::{JoinHandle, scope, spawn};
 use shuttle::thread;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -12,11 +12,6 @@ use std::time::Duration;
 static STOLEN: Witness = Witness::new("a task was stolen");
 static INJECTED: Witness = Witness::new("a task came through the injector");
 static HANDED_OVER: Witness = Witness::new("the end of a scope was waited for without a core");
-
-fn pool() -> Pool {
-    let cores = cores();
-    Pool::builder().cores(cores).max_threads(cores + (random() % 4) as usize).build().unwrap()
-}
 
 /// Adds one for each task of a tree of scopes.
 fn tree(depth: u32, count: &AtomicUsize) -> usize {
@@ -37,7 +32,7 @@ fn tree(depth: u32, count: &AtomicUsize) -> usize {
 }
 
 fn scopes() {
-    let pool = pool();
+    let pool = pool(3);
     let callers: Vec<_> = (0..random() % 3)
         .map(|_| {
             let pool = pool.clone();
@@ -103,7 +98,7 @@ fn finish(handle: JoinHandle<usize>) -> Option<usize> {
 }
 
 fn tasks() {
-    let pool = pool();
+    let pool = pool(3);
     let count = 2 + (random() % 3) as usize;
     // Those of the main thread, those of tasks; and the first have all ended.
     let (ran, below, over) =

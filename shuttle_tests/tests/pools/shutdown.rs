@@ -1,9 +1,9 @@
 //! Pools that are closed, terminated or dropped in the middle of things.
 
-use crate::common::{Witness, cores, deadlock, find_all, play, random};
+use crate::common::{Witness, builder, cores, deadlock, find_all, play, pool, random};
 use purloin_shuttle::internals::primitive::{Flaw, now};
 use purloin_shuttle::sync::Semaphore;
-use purloin_shuttle::{JoinError, Pool, blocking, join};
+use purloin_shuttle::{JoinError, blocking, join};
 use shuttle::thread;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -16,8 +16,7 @@ static ENDED_BY_A_TASK: Witness = Witness::new("a task of the pool had its last 
 
 /// Two threads give a pool work while a third ends it.
 fn ends() {
-    let cores = cores();
-    let pool = Pool::builder().cores(cores).max_threads(cores + (random() % 3) as usize).build().unwrap();
+    let pool = pool(2);
     let (begun, dropped) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let callers: Vec<_> = (0..2)
         .map(|_| {
@@ -86,7 +85,7 @@ static CANCELLED: Witness = Witness::new("a task was cancelled that had not begu
 
 /// Detached tasks, some of which block, in a pool that is terminated: those that have begun end, the others do not begin.
 fn terminated() {
-    let pool = Pool::new(cores()).unwrap();
+    let pool = builder(cores()).build().unwrap();
     let semaphore = Arc::new(Semaphore::new(0));
     let dropped = Arc::new(AtomicUsize::new(0));
     let handles: Vec<_> = (0..4)

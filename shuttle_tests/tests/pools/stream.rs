@@ -1,7 +1,6 @@
 //! Streams: every item once, in order where it is asked for, never more of them out than the window holds.
 
-use crate::common::{Witness, cores, deadlock, find_all, play, random};
-use purloin_shuttle::Pool;
+use crate::common::{Witness, deadlock, find_all, play, pool, random};
 use purloin_shuttle::internals::primitive::Flaw;
 use shuttle::thread;
 use std::sync::Arc;
@@ -12,8 +11,7 @@ static IN_ANOTHER_ORDER: Witness = Witness::new("results came in another order t
 static LEFT_MIDWAY: Witness = Witness::new("a consumer left while items were out");
 
 fn streams() {
-    let cores = cores();
-    let pool = Pool::builder().cores(cores).max_threads(cores + (random() % 2) as usize).build().unwrap();
+    let pool = pool(1);
     let other = (random().is_multiple_of(2)).then(|| {
         let pool = pool.clone();
         thread::spawn(move || {

@@ -11,7 +11,9 @@
 mod schedule;
 
 use purloin_shuttle::internals::primitive::{Flaw, with_flaw};
+use purloin_shuttle::{Pool, PoolBuilder};
 use schedule::Schedules;
+use shuttle::thread::yield_now;
 use shuttle::{Config, FailurePersistence, MaxSteps, Runner};
 use std::env;
 use std::process::Command;
@@ -25,6 +27,25 @@ pub use purloin_shuttle::internals::primitive::random;
 /// How many cores a pool of this schedule has: mostly 4 to 8. One and two have mistakes of their own.
 pub fn cores() -> usize {
     [1, 2, 4, 4, 5, 6, 7, 8][(random() % 8) as usize]
+}
+
+/// A pool to be, which may have as many threads as it likes. In half of the schedules their names take a moment to be made.
+pub fn builder(cores: usize) -> PoolBuilder {
+    let builder = Pool::builder().cores(cores);
+    if random().is_multiple_of(2) {
+        return builder;
+    }
+    builder.thread_name(|index| {
+        yield_now();
+        index.to_string()
+    })
+}
+
+/// A pool, and threads for each of its cores and up to `spare` more.
+pub fn pool(spare: u64) -> Pool {
+    let cores = cores();
+    let threads = cores + (random() % (spare + 1)) as usize;
+    builder(cores).max_threads(threads).build().expect("threads can be started")
 }
 
 /// Far more steps than any schedule of a program takes: one that takes more has no end.
